@@ -1,0 +1,35 @@
+#ifndef REPL_CLINUX_SHIM_H
+#define REPL_CLINUX_SHIM_H
+
+// Linux calls and constants that Swift cannot reach through Glibc. Each function returns what the call returns;
+// the caller reads errno at once.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// openat2 has no wrapper in glibc 2.36. `beneath` adds RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS.
+int repl_openat_beneath(int directory, const char *path, int flags, unsigned mode);
+
+// fallocate's FALLOC_FL_* are macros with casts in some headers: fixed here.
+int repl_punch_hole(int fd, int64_t offset, int64_t length);
+
+// lseek's SEEK_DATA and SEEK_HOLE hide behind _GNU_SOURCE.
+int64_t repl_seek_data(int fd, int64_t offset);
+int64_t repl_seek_hole(int fd, int64_t offset);
+
+// st_mtim is a macro-rich struct: nanoseconds as one number each.
+struct repl_file_status {
+  uint64_t device, inode, link_count;
+  int64_t size_bytes, allocated_bytes, modified_ns, changed_ns;
+  uint32_t mode, uid;
+};
+int repl_fstat(int fd, struct repl_file_status *status);
+
+// pthread_setname_np hides behind _GNU_SOURCE.
+void repl_name_current_thread(const char *name);
+
+// F_OFD_GETLK hides behind _GNU_SOURCE: 1 when anyone holds a lock in the range, 0 when none does, -1 with errno.
+int repl_range_is_locked(int fd, int64_t offset, int64_t length);
+
+#endif

@@ -1,0 +1,63 @@
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int repl_openat_beneath(int directory, const char *path, int flags, unsigned mode) {
+  struct open_how how;
+  memset(&how, 0, sizeof how);
+  how.flags = (uint64_t)(unsigned)flags | O_CLOEXEC | O_NONBLOCK;
+  how.mode = (flags & O_CREAT) ? mode : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  int fd;
+  // The kernel answers EAGAIN when a rename races with a beneath lookup: openat2(2) says to try again.
+  for (int attempt = 0; attempt < 64; attempt++) {
+    fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+  }
+  return fd;
+}
+
+int repl_punch_hole(int fd, int64_t offset, int64_t length) {
+  return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+int64_t repl_seek_data(int fd, int64_t offset) { return lseek(fd, offset, SEEK_DATA); }
+
+int64_t repl_seek_hole(int fd, int64_t offset) { return lseek(fd, offset, SEEK_HOLE); }
+
+int repl_fstat(int fd, struct repl_file_status *status) {
+  struct stat s;
+  if (fstat(fd, &s) != 0) return -1;
+  status->device = s.st_dev;
+  status->inode = s.st_ino;
+  status->link_count = s.st_nlink;
+  status->size_bytes = s.st_size;
+  status->allocated_bytes = (int64_t)s.st_blocks * 512;
+  status->modified_ns = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
+  status->changed_ns = (int64_t)s.st_ctim.tv_sec * 1000000000 + s.st_ctim.tv_nsec;
+  status->mode = s.st_mode;
+  status->uid = s.st_uid;
+  return 0;
+}
+
+void repl_name_current_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int repl_range_is_locked(int fd, int64_t offset, int64_t length) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = offset;
+  lock.l_len = length;
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -1;
+  return lock.l_type == F_UNLCK ? 0 : 1;
+}

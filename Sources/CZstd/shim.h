@@ -1,0 +1,4 @@
+#ifndef REPL_CZSTD_SHIM_H
+#define REPL_CZSTD_SHIM_H
+#include <zstd.h>
+#endif

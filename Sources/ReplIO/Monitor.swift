@@ -1,0 +1,60 @@
+import Glibc
+
+/// A value that several threads share, with waiting for a condition on it. Blocks: for threads of our own, never for
+/// tasks.
+public final class Monitor<State>: @unchecked Sendable {
+  // SAFETY: `state` is touched only between lock and unlock of `mutex`.
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var state: State
+
+  public init(_ state: sending State) {
+    self.state = state
+    pthread_mutex_init(mutex, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    // The monotonic clock: a step of civil time must not end or stretch a wait.
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(changed, &attributes)
+    pthread_condattr_destroy(&attributes)
+  }
+
+  deinit {
+    pthread_cond_destroy(changed)
+    pthread_mutex_destroy(mutex)
+    changed.deallocate()
+    mutex.deallocate()
+  }
+
+  /// Reads or changes the value; everyone who waits looks again.
+  public func withLock<Result>(_ body: (inout State) -> Result) -> Result {
+    pthread_mutex_lock(mutex)
+    defer {
+      pthread_cond_broadcast(changed)
+      pthread_mutex_unlock(mutex)
+    }
+    return body(&state)
+  }
+
+  /// Waits until `body` answers something; nil when `seconds` have passed before.
+  public func wait<Result>(seconds: Double, _ body: (inout State) -> Result?) -> Result? {
+    var end = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &end)
+    let nanoseconds = Int64(end.tv_nsec) + Int64(min(max(seconds, 0), 1e9) * 1e9)
+    end.tv_sec += Int(nanoseconds / 1_000_000_000)
+    end.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while true {
+      if let result = body(&state) {
+        pthread_cond_broadcast(changed)
+        return result
+      }
+      if pthread_cond_timedwait(changed, mutex, &end) == ETIMEDOUT {
+        let result = body(&state)
+        if result != nil { pthread_cond_broadcast(changed) }
+        return result
+      }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import CLinux
+import Glibc
+import ReplModel
+
+/// A directory of the operating system. Owns its descriptor.
+public final class PosixDirectory: StorageDirectory {
+  public let path: String
+  let descriptor: Int32
+
+  init(descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  /// Opens a directory by a path from the operator (config, command line); links in it are followed.
+  public convenience init(path: String) throws(IOError) {
+    let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .current("open", path: path) }
+    self.init(descriptor: descriptor, path: path)
+  }
+
+  deinit { close(descriptor) }
+
+  public func status() throws(IOError) -> FileStatus {
+    var raw = repl_file_status()
+    guard repl_fstat(descriptor, &raw) == 0 else { throw .current("stat", path: path) }
+    return FileStatus(raw)
+  }
+
+  public func openFile(_ name: String, _ access: FileAccess) throws(IOError) -> any StorageFile {
+    try openPosixFile(name, access)
+  }
+
+  /// As `openFile`, for callers that need what only the operating system's files have.
+  public func openPosixFile(_ name: String, _ access: FileAccess) throws(IOError) -> PosixFile {
+    let full = childPath(name)
+    if case .read = access { try checkRelativePath(name) } else { try checkName(name) }
+    let flags: Int32 =
+      switch access {
+      case .read: O_RDONLY
+      case .readWrite: O_RDWR
+      case .createNew: O_RDWR | O_CREAT | O_EXCL
+      case .createIfMissing: O_RDWR | O_CREAT
+      }
+    let opened = repl_openat_beneath(descriptor, name, flags | O_NOFOLLOW, 0o600)
+    guard opened >= 0 else { throw .current("open", path: full) }
+    let file = PosixFile(descriptor: opened, path: full)
+    let status = try file.status()
+    guard status.isRegularFile else { throw IOError(.wrongFileType, "open", path: full) }
+    if case .read = access { return file }
+    // A second name would let somebody else keep a hand on what we write.
+    guard status.linkCount == 1 else {
+      throw IOError(
+        .wrongFileType, "open", path: full, detail: "it has \(status.linkCount) names (hard links)")
+    }
+    return file
+  }
+
+  public func openDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
+    try checkName(name)
+    let opened = repl_openat_beneath(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+    guard opened >= 0 else { throw .current("open", path: childPath(name)) }
+    return PosixDirectory(descriptor: opened, path: childPath(name))
+  }
+
+  public func createDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
+    try checkName(name)
+    if mkdirat(descriptor, name, 0o700) != 0 && errno != EEXIST {
+      throw .current("make directory", path: childPath(name))
+    }
+    return try openDirectory(name)
+  }
+
+  public func contains(_ name: String) throws(IOError) -> Bool {
+    try checkName(name)
+    if faccessat(descriptor, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 { return true }
+    guard errno == ENOENT else { throw .current("look up", path: childPath(name)) }
+    return false
+  }
+
+  public func entryNames() throws(IOError) -> [String] {
+    let duplicate = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard duplicate >= 0, let stream = fdopendir(duplicate) else { throw .current("list", path: path) }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        guard errno == 0 else { throw .current("list", path: path) }
+        return names.sorted()
+      }
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+  }
+
+  public func rename(_ from: String, to: String) throws(IOError) {
+    try checkName(from)
+    try checkName(to)
+    guard renameat(descriptor, from, descriptor, to) == 0 else {
+      throw .current("rename to \(to)", path: childPath(from))
+    }
+  }
+
+  public func removeFile(_ name: String) throws(IOError) {
+    try checkName(name)
+    guard unlinkat(descriptor, name, 0) == 0 else { throw .current("remove", path: childPath(name)) }
+  }
+
+  public func sync() throws(IOError) {
+    guard fsync(descriptor) == 0 else { throw .current("sync", path: path) }
+  }
+
+  public func freeBytes() throws(IOError) -> Int64 {
+    var status = statvfs()
+    guard fstatvfs(descriptor, &status) == 0 else { throw .current("query free space", path: path) }
+    return Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+  }
+
+  public func tryLock(_ name: String) throws(IOError) -> FileLock? {
+    let file = try openPosixFile(name, .createIfMissing)
+    // flock belongs to the open file, not to the process: it also keeps two threads of one process apart, and it ends
+    // with the last descriptor, however the process ends.
+    if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return FileLock { _ = file } }
+    guard errno == EWOULDBLOCK else { throw .current("lock", path: file.path) }
+    return nil
+  }
+
+  func childPath(_ name: String) -> String { "\(path)/\(name)" }
+
+  private func checkName(_ name: String) throws(IOError) {
+    guard FileName.isPlain(name) else { throw IOError(.refusedName, "open", path: childPath(name)) }
+  }
+
+  private func checkRelativePath(_ name: String) throws(IOError) {
+    // openat2 keeps the walk beneath the directory; NUL would cut the name short.
+    guard !name.isEmpty, !name.hasPrefix("/"), !name.utf8.contains(0) else {
+      throw IOError(.refusedName, "open", path: childPath(name))
+    }
+  }
+}
+
+/// Rules for file names.
+public enum FileName {
+  /// One component: not empty, not `.` or `..`, no slash, no NUL, at most 255 bytes.
+  public static func isPlain(_ name: String) -> Bool {
+    !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255
+      && !name.utf8.contains(UInt8(ascii: "/")) && !name.utf8.contains(0)
+  }
+}

@@ -1,0 +1,73 @@
+import ReplModel
+
+/// An open file. All operations are positioned; safe to use from several threads at once.
+public protocol StorageFile: BlockWritable {
+  /// For messages.
+  var path: String { get }
+
+  /// The file's size as it is now, bytes.
+  func currentSizeBytes() throws(IOError) -> Int64
+
+  /// Cuts or extends (with zeros). Durable only after `sync`.
+  func truncate(to sizeBytes: Int64) throws(IOError)
+}
+
+/// How a file is opened.
+public enum FileAccess: Sendable {
+  /// It must exist; reading only.
+  case read
+  /// It must exist.
+  case readWrite
+  /// It must not exist; reading and writing, mode 0600.
+  case createNew
+  /// Made when missing; reading and writing, mode 0600.
+  case createIfMissing
+}
+
+/// An open directory: the anchor of every path. A name is one component unless said otherwise; it never leaves the
+/// directory and never goes through a symbolic link.
+///
+/// Everything durable goes through this protocol and `StorageFile`, so that tests can put a disk underneath that loses,
+/// tears or reorders whatever was not synced.
+public protocol StorageDirectory: AnyObject, Sendable {
+  /// For messages.
+  var path: String { get }
+
+  /// Opens a plain file with one link. For `.read` the name may be a relative path of several components.
+  func openFile(_ name: String, _ access: FileAccess) throws(IOError) -> any StorageFile
+
+  func openDirectory(_ name: String) throws(IOError) -> any StorageDirectory
+
+  /// Makes a directory (mode 0700) unless it is there. Durable after `sync`.
+  func createDirectory(_ name: String) throws(IOError) -> any StorageDirectory
+
+  func contains(_ name: String) throws(IOError) -> Bool
+
+  /// Sorted, without `.` and `..`.
+  func entryNames() throws(IOError) -> [String]
+
+  /// Replaces `to` if it is there. Durable after `sync`.
+  func rename(_ from: String, to: String) throws(IOError)
+
+  /// Durable after `sync`.
+  func removeFile(_ name: String) throws(IOError)
+
+  /// Returns when every entry made, renamed or removed before is on stable storage.
+  func sync() throws(IOError)
+
+  /// Bytes that an unprivileged writer could still use.
+  func freeBytes() throws(IOError) -> Int64
+
+  /// Takes an exclusive lock on the file `name` (made when missing), or answers nil when somebody else holds it. The
+  /// lock ends with the object or the process, whatever ends it.
+  func tryLock(_ name: String) throws(IOError) -> FileLock?
+}
+
+/// Holds a lock for as long as it lives.
+public final class FileLock: Sendable {
+  private let release: @Sendable () -> Void
+
+  public init(release: @escaping @Sendable () -> Void) { self.release = release }
+
+  deinit { release() }
+}

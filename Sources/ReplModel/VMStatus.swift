@@ -1,0 +1,134 @@
+/// What a daemon says of one VM: the answer of `status`, of `/status` and the source of the metrics.
+public struct VMStatus: Sendable, Codable {
+  public enum State: String, Sendable, Codable, CaseIterable {
+    /// No recovery point yet.
+    case waitingForFirstCopy = "waiting-for-first-copy"
+    case seeding
+    case running
+    case settling
+    /// Between passes, the last one went well.
+    case idle
+    /// The last pass failed; the daemon tries again by itself.
+    case failing
+    /// A person is needed.
+    case stopped
+    /// Failed over: fenced, never written again by replication.
+    case promoted
+    /// Somebody else wrote to the standby.
+    case diverged
+  }
+
+  public struct Point: Sendable, Codable {
+    public var reference: PointReference
+    public var frozenAt: WallTime
+    public var label: PointLabel
+    public init(reference: PointReference, frozenAt: WallTime, label: PointLabel) {
+      self.reference = reference
+      self.frozenAt = frozenAt
+      self.label = label
+    }
+  }
+
+  public struct Pass: Sendable, Codable {
+    public var pass: PassID
+    public var startedAt: WallTime
+    public var durationSeconds: Double
+    /// Bytes of source disk read, found changed, and put on the wire (TLS records included).
+    public var readBytes: Int64
+    public var changedBytes: Int64
+    public var wireBytes: Int64
+    public init(
+      pass: PassID, startedAt: WallTime, durationSeconds: Double, readBytes: Int64, changedBytes: Int64,
+      wireBytes: Int64
+    ) {
+      self.pass = pass
+      self.startedAt = startedAt
+      self.durationSeconds = durationSeconds
+      self.readBytes = readBytes
+      self.changedBytes = changedBytes
+      self.wireBytes = wireBytes
+    }
+  }
+
+  public struct Running: Sendable, Codable {
+    public var pass: PassID
+    /// `freeze`, `connect`, `compare`, `send`, `commit`, `settle`, `recover`.
+    public var phase: String
+    public var startedAt: WallTime
+    /// Of `totalBytes` of disk, how many are dealt with.
+    public var doneBytes: Int64
+    public var totalBytes: Int64
+    public var wireBytes: Int64
+    public init(
+      pass: PassID, phase: String, startedAt: WallTime, doneBytes: Int64, totalBytes: Int64, wireBytes: Int64
+    ) {
+      self.pass = pass
+      self.phase = phase
+      self.startedAt = startedAt
+      self.doneBytes = doneBytes
+      self.totalBytes = totalBytes
+      self.wireBytes = wireBytes
+    }
+  }
+
+  public struct Failure: Sendable, Codable {
+    public var at: WallTime
+    public var phase: String
+    /// What happened and what to do, in one sentence for people.
+    public var cause: String
+    public var remedy: Remedy
+    public init(at: WallTime, phase: String, cause: String, remedy: Remedy) {
+      self.at = at
+      self.phase = phase
+      self.cause = cause
+      self.remedy = remedy
+    }
+  }
+
+  public var vm: VMID
+  public var name: String
+  /// The name of the other side's peer, where it is known.
+  public var peer: String?
+  public var state: State
+  public var newestPoint: Point?
+  public var rpoSeconds: Double
+  public var lastPass: Pass?
+  public var running: Running?
+  public var lastFailure: Failure?
+  /// Passes since the daemon started, committed and failed.
+  public var passesCommitted: UInt64
+  public var passesFailed: UInt64
+
+  public init(vm: VMID, name: String, peer: String?, state: State, rpoSeconds: Double) {
+    self.vm = vm
+    self.name = name
+    self.peer = peer
+    self.state = state
+    self.rpoSeconds = rpoSeconds
+    passesCommitted = 0
+    passesFailed = 0
+  }
+
+  /// Now minus the freeze time of the newest point; nil before the first point.
+  public func lagSeconds(now: WallTime) -> Double? { newestPoint.map { now.seconds(since: $0.frozenAt) } }
+}
+
+/// The answer of `/status`.
+public struct StatusDocument: Sendable, Codable {
+  public enum Role: String, Sendable, Codable { case sender, receiver }
+
+  public var role: Role
+  public var version: String
+  /// False when it was read from disk because no daemon answered.
+  public var daemonRunning: Bool
+  public var generatedAt: WallTime
+  public var vms: [VMStatus]
+
+  public init(role: Role, version: String, daemonRunning: Bool, generatedAt: WallTime, vms: [VMStatus]) {
+    self.role = role
+    self.version = version
+    self.daemonRunning = daemonRunning
+    self.generatedAt = generatedAt
+    self.vms = vms
+  }
+}
