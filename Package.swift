@@ -7,10 +7,25 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
 ]
 
-/// A target of ours: the list of dependencies is the layering table, level by level (CONTRIBUTING.md).
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+/// A library of ours. The order of the list is that of the layering table (CONTRIBUTING.md): dependencies point up.
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], pages: Bool = false) -> Target {
+  .target(
+    name: name, dependencies: dependencies, exclude: pages ? ["\(name).docc"] : [], swiftSettings: strict)
 }
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let nio = ["NIOCore", "NIOPosix", "NIOHTTP1"].map { Target.Dependency.product(name: $0, package: "swift-nio") }
 
 let package = Package(
   name: "vmrepl",
@@ -20,6 +35,11 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     // Level 0
@@ -30,5 +50,39 @@ let package = Package(
     module("ReplModel"),
     // Level 1
     module("ReplIO", ["CLinux", "ReplModel"]),
+    module("ReplCompression", ["CZlib", "CZstd", "ReplModel"]),
+    module("ReplTLS", ["COpenSSL", "ReplIO", "ReplModel"]),
+    module("ReplDigest", ["COpenSSL", "ReplIO", "ReplModel"], pages: true),
+    // Level 2
+    module("ReplVMDK", ["ReplIO", "ReplModel"], pages: true),
+    module("ReplVMX", ["ReplModel"], pages: true),
+    module("ReplProtocol", ["ReplCompression", "ReplModel"], pages: true),
+    module("ReplStandby", ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel"], pages: true),
+    // Level 3
+    module("ReplTransport", ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS"]),
+    module("ReplSource", ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplVMDK", "ReplVMX"]),
+    module("ReplFailover", ["ReplIO", "ReplModel", "ReplStandby", "ReplVMDK", "ReplVMX", subprocess]),
+    // Level 4
+    module(
+      "ReplPass",
+      [
+        "ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplProtocol", "ReplSource", "ReplStandby",
+        "ReplTLS", "ReplTransport",
+      ]),
+    module(
+      "ReplService", ["ReplIO", "ReplModel", logging, lifecycle, .product(name: "Yams", package: "Yams")] + nio),
+    // Level 5
+    program(
+      "ReplSender",
+      [
+        "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplService", "ReplSource", "ReplTLS",
+        "ReplTransport", argumentParser, lifecycle, logging,
+      ]),
+    program(
+      "ReplReceiver",
+      [
+        "ReplFailover", "ReplIO", "ReplModel", "ReplPass", "ReplService", "ReplStandby", "ReplTLS",
+        "ReplTransport", argumentParser, lifecycle, logging,
+      ]),
   ]
 )

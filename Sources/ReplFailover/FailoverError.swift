@@ -1,0 +1,45 @@
+import ReplModel
+import ReplStandby
+
+/// Why a failover did not go on. Whatever step it stopped at, running it again goes on from there.
+public enum FailoverError: ActionableError {
+  case noSuchVM(String, known: [String])
+  case ambiguousVM(String, matches: [String])
+  case noRecoveryPoint(String)
+  case standby(StandbyError)
+  case files(String)
+  case commandRefused([String], String)
+  case commandFailed([String], String)
+  case notConfirmed(String)
+
+  public var remedy: Remedy { .stopVM }
+
+  public var description: String {
+    switch self {
+    case .noSuchVM(let name, let known):
+      "no standby is called \(SafeText.printable(name)): there are \(known.joined(separator: ", "))"
+    case .ambiguousVM(let name, let matches):
+      "\(SafeText.printable(name)) means more than one standby: use one of the identities "
+        + matches.joined(separator: ", ")
+    case .noRecoveryPoint(let name):
+      "\(name) has no recovery point yet: its first copy is not complete, so there is nothing to start"
+    case .standby(let error): "\(error)"
+    case .files(let text): text
+    case .commandRefused(let arguments, let why): "command \(Self.quoted(arguments)) is refused: \(why)"
+    case .commandFailed(let arguments, let why):
+      "command \(Self.quoted(arguments)) failed: \(why). Mend the cause and run failover again: it goes on here"
+    case .notConfirmed(let name): "failover of \(name) was not confirmed: nothing was changed"
+    }
+  }
+
+  /// For people, who may paste it into a shell.
+  public static func quoted(_ arguments: [String]) -> String {
+    arguments.map { argument in
+      let plain = argument.utf8.allSatisfy { character in
+        (48...57).contains(character) || (65...90).contains(character) || (97...122).contains(character)
+          || "/._-:=,@%+".utf8.contains(character)
+      }
+      return plain && !argument.isEmpty ? argument : "'\(argument.replacing("'", with: "'\\''"))'"
+    }.joined(separator: " ")
+  }
+}

@@ -1,0 +1,46 @@
+import ReplModel
+import ReplStandby
+
+/// What a failover will do, for the operator to read before it is done.
+public struct FailoverPlan: Sendable, Codable {
+  public let vm: VMID
+  public let name: String
+  /// The standby's folder.
+  public let directory: String
+  public let point: PointReference
+  public let frozenAt: WallTime
+  public let label: PointLabel
+  /// What the source wrote after that moment is not in the point: seconds of changes that are lost.
+  public let lossSeconds: Double
+  /// A committed point is still being written into the disks; failover ends that first.
+  public let isSettling: Bool
+  /// Done before: failover goes on with what is left.
+  public let isFenced: Bool
+  public let registerCommand: String?
+  public let powerOnCommand: String?
+
+  /// One line a fact.
+  public var lines: [String] {
+    var lines = [
+      "VM             \(SafeText.printable(name)) (\(vm))",
+      "standby        \(directory)",
+      "recovery point \(point), \(label.rawValue), frozen at \(frozenAt)",
+      "loss           everything written at the primary in the last \(Self.duration(lossSeconds)) is not in it",
+    ]
+    if isSettling { lines.append("first          the point is brought into the disks to its end") }
+    lines.append(
+      isFenced
+        ? "fence          raised before: replication to this standby has ended"
+        : "fence          replication to this standby ends for good; the old primary is refused")
+    lines.append("register       \(registerCommand ?? "no command is configured")")
+    lines.append("power on       \(powerOnCommand ?? "no command is configured")")
+    return lines
+  }
+
+  private static func duration(_ seconds: Double) -> String {
+    let whole = Int(min(seconds, 3.2e9))
+    if whole < 120 { return "\(whole) s" }
+    if whole < 7200 { return "\(whole / 60) min" }
+    return "\(whole / 3600) h \(whole % 3600 / 60) min"
+  }
+}

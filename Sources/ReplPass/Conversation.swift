@@ -1,0 +1,109 @@
+import ReplIO
+import ReplModel
+import ReplProtocol
+import ReplTransport
+import Synchronization
+
+/// A connection together with the state of its session: no message is sent or taken that the state does not allow.
+///
+/// One thread sends and one receives; heartbeats are the connection's own affair.
+final class Conversation: Sendable {
+  let connection: FrameConnection
+  private let state: Mutex<SessionState>
+
+  init(_ connection: FrameConnection, role: SessionRole) {
+    self.connection = connection
+    state = Mutex(SessionState(role: role))
+  }
+
+  var phase: SessionState.Phase { state.withLock { $0.phase } }
+
+  func agree(on features: Set<Feature>) { state.withLock { $0.agree(on: features) } }
+
+  /// The target received a commit that crossed its `resend`.
+  func ignoreVoidCommit() { state.withLock { $0.ignoreVoidCommit() } }
+
+  @discardableResult
+  func send<Message: ControlMessage>(_ message: Message) throws(PassError) -> UInt64 {
+    let bytes: [UInt8]
+    do throws(ProtocolError) { bytes = try message.encode() } catch { throw .wire(error) }
+    return try send(Message.type, prefix: bytes)
+  }
+
+  /// Sends a frame whose payload is `prefix` and then `body`, without copying the body.
+  @discardableResult
+  func send(
+    _ type: MessageType, prefix: [UInt8], body: UnsafeRawBufferPointer? = nil
+  ) throws(PassError) -> UInt64 {
+    try check { (state: inout SessionState) throws(ProtocolError) in try state.sending(type) }
+    var result: Result<UInt64, TransportError>?
+    prefix.withUnsafeBytes { prefix in
+      do throws(TransportError) {
+        let parts = body.map { [prefix, $0] } ?? [prefix]
+        result = .success(try connection.send(type, parts))
+      } catch { result = .failure(error) }
+    }
+    switch result! {
+    case .success(let sequence): return sequence
+    case .failure(let error): throw .transport(error)
+    }
+  }
+
+  /// The next frame that is to be handled. A peer's error is thrown; a goodbye is a frame like any other. `deadline` holds
+  /// whatever heartbeats come meanwhile.
+  func receive(deadline: Deadline? = nil) throws(PassError) -> Frame {
+    while true {
+      let frame: Frame
+      do throws(TransportError) {
+        frame = try connection.receive(idleSeconds: ProtocolTimeouts.idleSeconds, deadline: deadline)
+      } catch { throw .transport(error) }
+      var disposition = SessionState.Disposition.handle
+      try check { (state: inout SessionState) throws(ProtocolError) in
+        disposition = try state.received(frame.type)
+      }
+      guard case .handle = disposition else { continue }
+      if frame.type == .error { throw .wire(try decode(ErrorMessage.self, frame).error) }
+      return frame
+    }
+  }
+
+  /// Waits for one kind of message; nothing else may come before it.
+  func expect<Message: ControlMessage>(_ type: Message.Type, seconds: Double) throws(PassError) -> Message {
+    try decode(type, try receive(deadline: Deadline(seconds: seconds)))
+  }
+
+  func decode<Message: ControlMessage>(_ type: Message.Type, _ frame: Frame) throws(PassError) -> Message {
+    guard frame.type == Message.type else { throw unexpected(frame.type) }
+    do throws(ProtocolError) { return try Message.decode(frame.payload) } catch { throw .wire(error) }
+  }
+
+  func unexpected(_ type: MessageType) -> PassError {
+    .wire(.wrongState(type, phase, .received, state.withLock { $0.role }))
+  }
+
+  /// Tells the peer what went wrong, where the connection still can; the fault itself is thrown by the caller.
+  func tell(_ error: PassError) {
+    let message: ErrorMessage?
+    switch error {
+    case .wire(.peer): message = nil
+    case .wire(let error): message = ErrorMessage(error)
+    case .standby(let error): message = ErrorMessage(error.number, text: "\(error)")
+    case .stopping: message = ErrorMessage(.shuttingDown, text: "\(error)", retryAfterSeconds: 5)
+    case .transport: message = nil
+    case .timedOut: message = ErrorMessage(.timedOut, text: "\(error)")
+    case .source, .digest, .io, .resent: message = ErrorMessage(.internalFault, text: "\(error)")
+    }
+    // The connection may be the very thing that failed: nobody is left to tell then.
+    if let message { _ = try? send(message) }
+  }
+
+  private func check(_ body: (inout SessionState) throws(ProtocolError) -> Void) throws(PassError) {
+    let failure = state.withLock { state -> ProtocolError? in
+      do throws(ProtocolError) {
+        try body(&state)
+        return nil
+      } catch { return error }
+    }
+    if let failure { throw .wire(failure) }
+  }
+}

@@ -1,0 +1,57 @@
+import ReplDigest
+import ReplIO
+import ReplModel
+import ReplProtocol
+import ReplSource
+import ReplStandby
+import ReplTransport
+
+/// Why a pass did not commit, at either end.
+public enum PassError: ActionableError {
+  case transport(TransportError)
+  case wire(ProtocolError)
+  case source(SourceError)
+  case standby(StandbyError)
+  case digest(DigestError)
+  case io(IOError)
+  /// The daemon is ending; the pass can be resumed.
+  case stopping
+  /// The peer did not do in time what comes next.
+  case timedOut(String, seconds: Double)
+  /// Neither side has the digest key any more, and maps under it exist.
+  case resent(disk: DiskSlot, page: Int64)
+
+  public var remedy: Remedy {
+    switch self {
+    case .transport(let error): error.remedy
+    case .wire(let error): error.remedy
+    case .source(let error): error.remedy
+    case .standby(let error): error.remedy
+    case .digest, .io: .abandonPass
+    case .stopping, .timedOut: .retryPass
+    case .resent: .abandonPass
+    }
+  }
+
+  /// Seconds that the peer asked to wait before the next try.
+  public var retryAfterSeconds: Double? {
+    if case .wire(.peer(_, _, let seconds?)) = self { return Double(seconds) }
+    return nil
+  }
+
+  public var description: String {
+    switch self {
+    case .transport(let error): "\(error)"
+    case .wire(let error): "\(error)"
+    case .source(let error): "\(error)"
+    case .standby(let error): "\(error)"
+    case .digest(let error): "\(error)"
+    case .io(let error): "\(error)"
+    case .stopping: "the daemon is ending; the pass goes on after the next start"
+    case .timedOut(let what, let seconds):
+      "\(what) took longer than \(seconds) s: look at the peer's log and storage; the pass is tried again"
+    case .resent(let disk, let page):
+      "disk \(disk): page \(page) reads differently now than when it was scanned: the source is not standing still"
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import ReplModel
+
+/// When which VM is due: pure bookkeeping on the monotonic clock.
+///
+/// A pass of a VM never overlaps another one of it; at most `limit` run at once; of those that are due the one with the
+/// oldest point goes first. A failed pass is tried again sooner than its interval, after a growing pause.
+public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
+  /// First pause after a failure, doubled for every further one up to the VM's interval, seconds.
+  static var firstRetrySeconds: Double { 5 }
+
+  private struct Entry {
+    let intervalSeconds: Double
+    var dueAtSeconds: Double
+    /// Monotonic seconds at which the newest point was frozen; nil before the first.
+    var newestPointAtSeconds: Double?
+    var isRunning = false
+    var failures = 0
+  }
+
+  private var entries: [Key: Entry] = [:]
+  private let limit: Int
+
+  public init(limit: Int) { self.limit = limit }
+
+  /// A new VM is due at once.
+  public mutating func add(_ key: Key, intervalSeconds: Double, nowSeconds: Double) {
+    guard entries[key] == nil else { return }
+    entries[key] = Entry(intervalSeconds: intervalSeconds, dueAtSeconds: nowSeconds)
+  }
+
+  /// Takes the VM whose pass begins now; nil when none is due or the limit is reached.
+  public mutating func takeDue(nowSeconds: Double) -> Key? {
+    guard entries.values.count(where: \.isRunning) < limit else { return nil }
+    let due = entries.filter { !$0.value.isRunning && $0.value.dueAtSeconds <= nowSeconds }
+    let oldest = due.min { left, right in
+      let leftAge = left.value.newestPointAtSeconds ?? -.infinity
+      let rightAge = right.value.newestPointAtSeconds ?? -.infinity
+      return (leftAge, left.value.dueAtSeconds) < (rightAge, right.value.dueAtSeconds)
+    }
+    guard let key = oldest?.key else { return nil }
+    entries[key]?.isRunning = true
+    return key
+  }
+
+  /// A pass that began at `startedSeconds` committed: the next one is due an interval after that start.
+  public mutating func committed(_ key: Key, startedSeconds: Double, nowSeconds: Double) {
+    guard var entry = entries[key] else { return }
+    entry.isRunning = false
+    entry.failures = 0
+    entry.newestPointAtSeconds = startedSeconds
+    entry.dueAtSeconds = max(nowSeconds, startedSeconds + entry.intervalSeconds)
+    entries[key] = entry
+  }
+
+  public mutating func failed(
+    _ key: Key, remedy: Remedy, retryAfterSeconds: Double?, jitter: Double, nowSeconds: Double
+  ) {
+    guard var entry = entries[key] else { return }
+    entry.isRunning = false
+    entry.failures += 1
+    // A VM that needs a person is looked at again each interval: the person may have acted.
+    let backoff = Self.firstRetrySeconds * Double(1 << min(entry.failures - 1, 16)) * (0.75 + jitter / 2)
+    let pause = remedy == .stopVM ? entry.intervalSeconds : min(backoff, entry.intervalSeconds)
+    entry.dueAtSeconds = nowSeconds + max(pause, retryAfterSeconds ?? 0)
+    entries[key] = entry
+  }
+
+  /// Seconds until something is due; nil when nothing is waiting.
+  public func secondsUntilDue(nowSeconds: Double) -> Double? {
+    guard entries.values.count(where: \.isRunning) < limit else { return nil }
+    let waiting = entries.values.filter { !$0.isRunning }
+    return waiting.map { max(0, $0.dueAtSeconds - nowSeconds) }.min()
+  }
+
+  public var runningCount: Int { entries.values.count(where: \.isRunning) }
+}

@@ -1,0 +1,24 @@
+import ReplProtocol
+import ReplStandby
+
+extension StandbyError {
+  /// What the sender is told.
+  var number: ErrorNumber {
+    switch self {
+    case .fenced: .fenced
+    case .lockHeld: .leaseHeld
+    case .interruptedByFailover: .fenced
+    case .staleEpoch: .staleEpoch
+    case .notYours, .duplicateVM: .notYours
+    case .badOffer, .unknownDisk: .limit
+    case .diskChanged: .diskChange
+    case .keyMissing: .keyMissing
+    case .damagedBatch, .damagedFile: .damaged
+    case .countMismatch, .rootMismatch: .rootMismatch
+    case .outOfSpace: .outOfSpace
+    case .diverged: .diverged
+    case .storage, .inUse, .digest, .catalogDamaged, .journalDamaged, .newerFormat, .storeMissing, .filesRefused: .storage
+    case .passEnded: .internalFault
+    }
+  }
+}

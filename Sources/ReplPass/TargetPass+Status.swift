@@ -1,0 +1,68 @@
+import ReplModel
+import ReplStandby
+
+/// What the board and the log learn of a pass.
+extension TargetPass {
+  func noteRunning(_ phase: String) {
+    let total = offer.disks.reduce(0) { $0 + $1.grid.sizeBytes }
+    let running = VMStatus.Running(
+      pass: offer.pass, phase: phase, startedAt: startedAt, doneBytes: 0, totalBytes: total,
+      wireBytes: conversation.connection.wireBytesReceived)
+    let catalog = standby.catalog
+    service.board.update(
+      offer.vm, name: catalog.displayName, peer: peer, rpoSeconds: service.settings.rpoSeconds
+    ) { status in
+      TargetService.describe(catalog, isSettling: phase == "settle", &status)
+      if phase == "receive" { status.state = catalog.newest == nil ? .seeding : .running }
+      status.running = running
+    }
+  }
+
+  func noteCommitted(_ point: RecoveryPoint) {
+    let now = service.time.wallTime()
+    let pass = VMStatus.Pass(
+      pass: offer.pass, startedAt: startedAt, durationSeconds: now.seconds(since: startedAt), readBytes: 0,
+      changedBytes: changedBytes, wireBytes: conversation.connection.wireBytesReceived)
+    service.board.update(offer.vm) { status in
+      status.lastPass = pass
+      status.passesCommitted += 1
+      status.newestPoint = VMStatus.Point(
+        reference: point.reference, frozenAt: point.frozenAt, label: point.label)
+    }
+    service.report(
+      .committed(vm: SafeText.printable(standby.catalog.displayName), peer: peer, point, pass))
+  }
+
+  func noteSettled(_ point: RecoveryPoint) {
+    let catalog = standby.catalog
+    service.board.update(offer.vm) { status in
+      status.running = nil
+      status.lastFailure = nil
+      status.state = .idle
+      TargetService.describe(catalog, isSettling: false, &status)
+    }
+    service.keepStatus(offer.vm)
+    service.report(.settled(vm: SafeText.printable(catalog.displayName), point.reference))
+  }
+
+  func noteFailure(_ error: PassError) {
+    let catalog = standby.catalog
+    service.board.update(
+      offer.vm, name: catalog.displayName, peer: peer, rpoSeconds: service.settings.rpoSeconds
+    ) { status in
+      let phase = status.running?.phase ?? "offer"
+      status.running = nil
+      status.passesFailed += 1
+      status.lastFailure = VMStatus.Failure(
+        at: service.time.wallTime(), phase: phase, cause: "\(error)", remedy: error.remedy)
+      status.state = error.remedy == .stopVM ? .stopped : .failing
+      TargetService.describe(catalog, isSettling: false, &status)
+    }
+    service.keepStatus(offer.vm)
+  }
+}
+
+/// Runs an operation of a standby and turns its error into the pass's.
+func storing<Value>(_ body: () throws(StandbyError) -> Value) throws(PassError) -> Value {
+  do throws(StandbyError) { return try body() } catch { throw .standby(error) }
+}

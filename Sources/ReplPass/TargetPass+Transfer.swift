@@ -1,0 +1,92 @@
+import ReplModel
+import ReplProtocol
+import ReplStandby
+import ReplTransport
+
+/// Acknowledging, asking again, committing.
+extension TargetPass {
+  /// Makes what came durable and says so, once a span is full or old enough.
+  func acknowledgeNowAndThen(_ frame: Frame) throws(PassError) {
+    received.unsyncedBytes += Int64(frame.payload.count)
+    received.lastSequence = frame.sequence
+    let elapsed = service.time.monotonicNanoseconds() - received.lastAckNanoseconds
+    let isDue =
+      received.unsyncedBytes >= TargetSettings.spanBytes
+      || elapsed >= Int64(TargetSettings.spanSeconds * 1e9)
+    guard isDue else { return }
+    try acknowledge()
+    noteRunning("receive")
+  }
+
+  private func acknowledge() throws(PassError) {
+    guard let incoming, let sequence = received.lastSequence, received.unsyncedBytes > 0 else { return }
+    try storing { () throws(StandbyError) in try incoming.sync() }
+    try conversation.send(Ack(sequence: sequence))
+    received.unsyncedBytes = 0
+    received.lastAckNanoseconds = service.time.monotonicNanoseconds()
+  }
+
+  func take(file frame: Frame) throws(PassError) {
+    let (kind, contents): (FileKind, UnsafeRawBufferPointer)
+    do throws(ProtocolError) { (kind, contents) = try FileMessage.decode(frame.payload) } catch {
+      throw .wire(error)
+    }
+    guard let incoming else { throw conversation.unexpected(.file) }
+    try storing { () throws(StandbyError) in
+      try incoming.append(kind == .vmx ? .vmx : .nvram, Array(contents))
+    }
+    try acknowledgeNowAndThen(frame)
+  }
+
+  /// A batch that arrived damaged: its pages are asked for again, a few times.
+  func askAgain(_ batch: Batch, because error: StandbyError) throws(PassError) {
+    let times = wanted.ask(batch.runs, disk: batch.diskIndex)
+    guard times <= TargetSettings.resendLimit, batch.rawLength > 0 else { throw .standby(error) }
+    let pages = batch.runs.map { Resend.Pages(first: $0.firstPage, count: $0.pageCount) }
+    try conversation.send(Resend(disk: batch.diskIndex, pages: pages))
+  }
+
+  func commit(_ commit: Commit) throws(PassError) {
+    do throws(ProtocolError) { try commit.validate(answering: offer) } catch { throw .wire(error) }
+    if commit.isVoid(resendsSent: wanted.resendsSent) {
+      conversation.ignoreVoidCommit()
+      return
+    }
+    guard let incoming else { throw conversation.unexpected(.commit) }
+    try checkCounts(commit)
+    noteRunning("commit")
+    // The standby counts what it took; what arrived damaged was not taken and came again.
+    let claims = CommitClaims(
+      disks: commit.disks.enumerated().map { index, disk in
+        CommitClaims.Disk(
+          root: disk.root, dataPages: disk.dataPages - received.damagedDataPages[index],
+          zeroPages: disk.zeroPages - received.damagedZeroPages[index])
+      })
+    let point = try storing { () throws(StandbyError) in try incoming.commit(claims) }
+    try conversation.send(Committed(point: point))
+    noteCommitted(point)
+    noteRunning("settle")
+    try storing { () throws(StandbyError) in try incoming.settle() }
+    self.incoming = nil
+    noteSettled(point)
+    try conversation.send(Settled(reference: point.reference))
+  }
+
+  private func checkCounts(_ commit: Commit) throws(PassError) {
+    guard wanted.isEmpty, commit.batches == received.batches else {
+      throw .wire(
+        .value(
+          .commit, field: "batches", found: "\(commit.batches)", expected: "\(received.batches), none damaged"))
+    }
+    for (index, disk) in commit.disks.enumerated() {
+      let found = (disk.dataPages, disk.zeroPages)
+      let expected = (received.dataPages[index], received.zeroPages[index])
+      guard found == expected else {
+        throw .wire(
+          .value(
+            .commit, field: "disks.\(index)", found: "\(found.0) data and \(found.1) zero pages",
+            expected: "\(expected.0) and \(expected.1)"))
+      }
+    }
+  }
+}

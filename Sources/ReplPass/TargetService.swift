@@ -1,0 +1,131 @@
+import ReplIO
+import ReplModel
+import ReplProtocol
+import ReplStandby
+import ReplTransport
+
+/// The receiver: takes connections and runs a session for each; one slow or failing VM never delays another.
+public final class TargetService: Sendable {
+  /// What happened, for the log: the executable writes it.
+  public enum Event: Sendable {
+    case committed(vm: String, peer: String, RecoveryPoint, VMStatus.Pass)
+    case settled(vm: String, PointReference)
+    case ended(vm: String?, peer: String, PassError)
+    case statusNotKept(IOError)
+    case recovered(store: String, directory: String, Result<Recovery, StandbyError>)
+  }
+
+  let receiver: ReceiverID
+  let settings: TargetSettings
+  let stores: [(name: String, store: StandbyStore)]
+  let keys: TargetKeys
+  let board: StatusBoard
+  let time: any TimeSource
+  let report: @Sendable (Event) -> Void
+
+  /// `stores` in the order of the configuration, at least one; new standbys go to the first one unless the settings name
+  /// another for their peer.
+  public init(
+    receiver: ReceiverID, settings: TargetSettings, stores: [(name: String, store: StandbyStore)], keys: TargetKeys,
+    board: StatusBoard, time: any TimeSource, report: @escaping @Sendable (Event) -> Void
+  ) {
+    precondition(!stores.isEmpty, "a receiver has a store")
+    self.receiver = receiver
+    self.settings = settings
+    self.stores = stores
+    self.keys = keys
+    self.board = board
+    self.time = time
+    self.report = report
+  }
+
+  /// What a listener for this service must be told.
+  public static func transport(productVersion: String) -> TransportOptions {
+    .ours(product: productVersion, program: .receiver)
+  }
+
+  /// Serves one connection to its end.
+  public func serve(_ connection: FrameConnection) {
+    let session = TargetSession(service: self, connection: connection)
+    do throws(PassError) {
+      try session.run()
+    } catch {
+      session.conversation.tell(error)
+      report(.ended(vm: session.vmName, peer: session.peer, error))
+    }
+    connection.close()
+  }
+
+  /// Puts what the catalogs say on the board. Needs no locks.
+  public func loadBoard() throws(StandbyError) {
+    for (_, store) in stores {
+      for summary in try store.standbys() {
+        guard let catalog = summary.catalog else { continue }
+        board.update(
+          catalog.vm, name: catalog.displayName, peer: catalog.owner, rpoSeconds: settings.rpoSeconds
+        ) { status in Self.describe(catalog, isSettling: summary.isSettling, &status) }
+      }
+    }
+  }
+
+  /// Settles what was committed before the last end; for start-up. A VM that fails does not keep the others.
+  public func recover() {
+    for (name, store) in stores {
+      do throws(StandbyError) {
+        for result in try store.recoverAll() {
+          report(.recovered(store: name, directory: result.directory, result.outcome))
+          guard let vm = result.vm else { continue }
+          note(result.outcome, vm: vm)
+        }
+        try loadBoard()
+      } catch {
+        report(.recovered(store: name, directory: "", .failure(error)))
+      }
+    }
+  }
+
+  private func note(_ outcome: Result<Recovery, StandbyError>, vm: VMID) {
+    guard case .failure(let error) = outcome else { return }
+    // A pass of the VM runs already, and its opening has recovered it.
+    if case .lockHeld = error { return }
+    board.update(vm) { status in
+      status.lastFailure = VMStatus.Failure(
+        at: time.wallTime(), phase: "recover", cause: "\(error)", remedy: error.remedy)
+      status.state = error.remedy == .stopVM ? .stopped : .failing
+    }
+  }
+
+  static func describe(_ catalog: Catalog, isSettling: Bool, _ status: inout VMStatus) {
+    status.newestPoint = catalog.newest.map {
+      VMStatus.Point(reference: $0.reference, frozenAt: $0.frozenAt, label: $0.label)
+    }
+    if catalog.fence != nil {
+      status.state = .promoted
+    } else if catalog.divergence != nil {
+      status.state = .diverged
+    } else if isSettling {
+      status.state = .settling
+    } else if status.state != .failing && status.state != .stopped {
+      status.state = catalog.newest == nil ? .seeding : .idle
+    }
+  }
+
+  /// Keeps what the board says for a restart. Only history: a failure is logged and harms nothing.
+  func keepStatus(_ vm: VMID) {
+    do throws(IOError) { try board.keep(vm) } catch { report(.statusNotKept(error)) }
+  }
+
+  /// Finds the standby of a VM in any store and takes it; makes it in the peer's store when there is none.
+  func take(_ offer: Offer, peer: String) throws(PassError) -> (StandbyStore, Standby) {
+    do throws(StandbyError) {
+      for (_, store) in stores {
+        if let standby = try store.open(vm: offer.vm, waitSeconds: TargetSettings.lockWaitSeconds) {
+          return (store, standby)
+        }
+      }
+      let wanted = settings.storeOfPeer[peer]
+      let store = (stores.first { $0.name == wanted } ?? stores[0]).store
+      return (store, try store.create(vm: offer.vm, displayName: offer.displayName, owner: peer))
+    } catch { throw .standby(error) }
+  }
+}

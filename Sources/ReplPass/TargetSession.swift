@@ -1,0 +1,81 @@
+import ReplDigest
+import ReplIO
+import ReplModel
+import ReplProtocol
+import ReplStandby
+import ReplTransport
+
+/// One connection at the receiver: greets, answers one offer, takes the pass, commits and settles. Blocks; runs on the
+/// connection's thread. Nothing of a standby is opened before the peer is known and its offer was checked.
+final class TargetSession {
+  let service: TargetService
+  let conversation: Conversation
+  let peer: String
+  /// For the log, once an offer has named it.
+  private(set) var vmName: String?
+  private var agreement: Agreement?
+
+  init(service: TargetService, connection: FrameConnection) {
+    self.service = service
+    conversation = Conversation(connection, role: .target)
+    peer = connection.peer.name
+  }
+
+  /// Ends when the peer says goodbye; everything else is thrown.
+  func run() throws(PassError) {
+    try greet()
+    while true {
+      let frame = try conversation.receive()
+      switch frame.type {
+      case .keyRequest: try giveKey(frame)
+      case .key: try takeKey(frame)
+      case .offer:
+        let offer = try conversation.decode(Offer.self, frame)
+        vmName = SafeText.printable(offer.displayName)
+        try answer(offer)
+        return
+      case .goodbye: return
+      default: throw conversation.unexpected(frame.type)
+      }
+    }
+  }
+
+  private func greet() throws(PassError) {
+    let hello = try conversation.expect(Hello.self, seconds: ProtocolTimeouts.handshakeSeconds)
+    let answer = Hello(
+      product: service.settings.productVersion, protocolVersion: conversation.connection.protocolVersion,
+      role: .target, digestKeyOnFile: try service.keys.key(of: peer)?.id, wallTime: service.time.wallTime())
+    try conversation.send(answer)
+    do throws(ProtocolError) {
+      let agreement = try Agreement(local: answer, remote: hello, now: service.time.wallTime())
+      conversation.agree(on: agreement.features)
+      self.agreement = agreement
+    } catch { throw .wire(error) }
+    conversation.connection.startHeartbeats(everySeconds: ProtocolTimeouts.heartbeatSeconds)
+  }
+
+  private func answer(_ offer: Offer) throws(PassError) {
+    guard let agreement else { throw conversation.unexpected(.offer) }
+    guard offer.disks.count <= agreement.disks else {
+      throw .wire(.value(.offer, field: "disks", found: "\(offer.disks.count)", expected: "\(agreement.disks) at most"))
+    }
+    let (store, standby) = try service.take(offer, peer: peer)
+    if let key = try service.keys.key(of: peer) {
+      do throws(StandbyError) { try store.rememberKey(key) } catch { throw .standby(error) }
+    }
+    try TargetPass(session: self, standby: standby, offer: offer, agreement: agreement).run()
+  }
+
+  private func giveKey(_ frame: Frame) throws(PassError) {
+    _ = try conversation.decode(KeyRequest.self, frame)
+    let key = try service.keys.key(of: peer)
+    try conversation.send(KeyMessage(key: key.map { .init(id: $0.id, bytes: $0.bytes) }))
+  }
+
+  private func takeKey(_ frame: Frame) throws(PassError) {
+    guard let offered = try conversation.decode(KeyMessage.self, frame).key,
+      let key = DigestKey(id: offered.id, bytes: offered.bytes)
+    else { return }
+    try service.keys.keep(key, of: peer)
+  }
+}

@@ -1,0 +1,106 @@
+import ReplModel
+
+/// The target's answer to an offer: what it holds, and what it may take.
+public struct Accept: ControlMessage, Hashable {
+  public static let type = MessageType.accept
+
+  /// How a disk comes to the new point.
+  public enum Mode: String, Codable, Sendable, CaseIterable {
+    /// No committed point holds this disk: what arrives is written directly.
+    case seed
+    /// Changes go to the journal, on top of the newest point.
+    case incremental
+  }
+
+  /// The newest committed point.
+  public struct Newest: Codable, Hashable, Sendable {
+    /// Epoch and number.
+    public var reference: PointReference
+    /// The pass that brought it.
+    public var pass: PassID
+    /// When its view was frozen, by the source's clock.
+    public var frozenAt: WallTime
+
+    public init(reference: PointReference, pass: PassID, frozenAt: WallTime) {
+      self.reference = reference
+      self.pass = pass
+      self.frozenAt = frozenAt
+    }
+  }
+
+  /// One disk of the offer.
+  public struct Disk: Codable, Hashable, Sendable {
+    /// As in the offer.
+    public var disk: DiskID
+    public var mode: Mode
+    /// The root of what the target has: base plus what it acknowledged of earlier tries.
+    public var effectiveRoot: Root
+
+    public init(disk: DiskID, mode: Mode, effectiveRoot: Root) {
+      self.disk = disk
+      self.mode = mode
+      self.effectiveRoot = effectiveRoot
+    }
+  }
+
+  /// This installation; a source keeps state per receiver.
+  public var receiver: ReceiverID
+  /// False: this VM was never seen here.
+  public var standbyKnown: Bool
+  /// Nil before the first point.
+  public var newest: Newest?
+  /// The standby's epoch.
+  public var epoch: Epoch
+  /// The offer's disks in its order.
+  public var disks: [Disk]
+  /// Files whose offered hash the target does not hold.
+  public var filesWanted: [FileKind]
+  /// Bytes of journal that this pass may fill.
+  public var journalBudgetBytes: Int64
+  /// Payload bytes of batches and files that may be unacknowledged at a time.
+  public var windowBytes: Int64
+
+  public init(
+    receiver: ReceiverID, standbyKnown: Bool, newest: Newest?, epoch: Epoch, disks: [Disk],
+    filesWanted: [FileKind], journalBudgetBytes: Int64, windowBytes: Int64
+  ) {
+    self.receiver = receiver
+    self.standbyKnown = standbyKnown
+    self.newest = newest
+    self.epoch = epoch
+    self.disks = disks
+    self.filesWanted = filesWanted
+    self.journalBudgetBytes = journalBudgetBytes
+    self.windowBytes = windowBytes
+  }
+
+  public func validate(_ limits: ProtocolLimits) throws(ProtocolError) {
+    try require(
+      (1...limits.disks).contains(disks.count), "disks", "\(disks.count)", expected: "1 to \(limits.disks)")
+    try require(
+      Set(disks.map(\.disk)).count == disks.count, "disks", "a disk twice", expected: "each disk once")
+    try require(
+      Set(filesWanted).count == filesWanted.count, "filesWanted", "a file twice", expected: "each once")
+    if let newest {
+      try require(newest.reference.number >= 1, "newest.reference.number", "0", expected: "1 or more")
+    }
+    try require(
+      journalBudgetBytes >= 0, "journalBudgetBytes", "\(journalBudgetBytes)", expected: "0 or more")
+    try require(
+      limits.windowBytes.contains(windowBytes), "windowBytes", "\(windowBytes)",
+      expected: "\(limits.windowBytes.lowerBound) to \(limits.windowBytes.upperBound)")
+  }
+
+  /// Throws unless this answers `offer`: the same disks in the same order, only files that were offered.
+  public func validate(answering offer: Offer) throws(ProtocolError) {
+    try require(
+      disks.map(\.disk) == offer.disks.map(\.disk), "disks", "another list",
+      expected: "the disks of the offer in its order")
+    try require(
+      offer.nvramHash != nil || !filesWanted.contains(.nvram), "filesWanted", "nvram",
+      expected: "only files that the offer names")
+  }
+
+  /// True when the target committed the offered pass before: its answer was lost.
+  public func isCommitted(_ offer: Offer) -> Bool { newest?.pass == offer.pass }
+}

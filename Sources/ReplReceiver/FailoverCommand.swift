@@ -1,0 +1,108 @@
+import ArgumentParser
+import Glibc
+import ReplFailover
+import ReplIO
+import ReplModel
+import ReplService
+import ReplStandby
+
+/// Starts a standby for real. Works with and without a running daemon; interrupted, it goes on when it is run again.
+struct FailoverCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "failover",
+    abstract: "Start the standby of a VM for real: fence it, make it startable, register it, power it on.",
+    discussion: """
+      Shows what will be done and asks. Replication to this standby ends for good: a sender that comes back is refused.
+      A failover that was interrupted is run again and goes on where it was.
+      """)
+
+  @OptionGroup var option: ConfigOption
+
+  @Argument(help: "The VM: its name, its UUID, or the name of its folder in the store.")
+  var vm: String
+
+  @Flag(help: "Do not ask.")
+  var yes = false
+
+  @Flag(help: "Show the plan and end.")
+  var plan = false
+
+  @Flag(help: "Print the plan or the result as JSON.")
+  var json = false
+
+  func run() async throws {
+    let config = try option.load()
+    do {
+      let state = try StateDirectory.open(path: config.stateDirectory)
+      let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
+      let stores = try Stores.open(config, state: state.directory, receiver: receiver).map(\.store)
+      let failover = Failover(stores: stores, commands: Self.commands(config.failover), time: SystemTime())
+      let target = try failover.find(vm)
+      let plan = try failover.plan(target)
+      try show(plan)
+      if self.plan { return }
+      guard yes || isConfirmed() else { throw FailoverError.notConfirmed(SafeText.printable(plan.name)) }
+      let report = try await failover.run(target) { Terminal.complain("\($0)\n") }
+      try show(report, config.failover)
+    } catch let error as FailoverError {
+      throw Failure.exit(Self.exitCode(error), "\(error)")
+    } catch let error as StateDirectoryError {
+      throw Failure.exit(error.exitCode, "\(error)")
+    } catch let error as StandbyError {
+      throw Failure.exit(.inputOutput, "\(error)")
+    } catch let error as IOError {
+      throw Failure.exit(.inputOutput, "\(error)")
+    }
+  }
+
+  private func show(_ plan: FailoverPlan) throws {
+    if json && self.plan {
+      print(try JSONText.encode(plan))
+    } else {
+      for line in plan.lines {
+        if json { Terminal.complain("\(line)\n") } else { Terminal.say("\(line)\n") }
+      }
+    }
+  }
+
+  private func isConfirmed() -> Bool {
+    Terminal.say("Type yes to go on: ")
+    return readLine() == "yes"
+  }
+
+  private func show(_ report: Failover.Report, _ commands: ReceiverConfig.Failover) throws {
+    if json {
+      print(try JSONText.encode(report))
+      return
+    }
+    print("\(vm) is failed over: recovery point \(report.point), epoch \(report.epoch)")
+    if commands.powerOn == nil {
+      print("no power-on command is configured; on an ESXi host that sees this store, run for example:")
+      print("  vim-cmd vmsvc/power.on $(vim-cmd solo/registervm \(FailoverError.quoted([report.vmxPath])))")
+      print("or with VMware Workstation: vmrun -T ws start \(FailoverError.quoted([report.vmxPath])) nogui")
+    }
+  }
+
+  static func commands(_ config: ReceiverConfig.Failover) -> FailoverCommands {
+    func expand(_ template: CommandTemplate?) -> (@Sendable (FailoverCommands.Values) -> [String])? {
+      guard let template else { return nil }
+      return { values in
+        template.filled(
+          with: .init(
+            vmxPath: values.vmx, displayName: values.name, directoryPath: values.directory, id: values.id))
+      }
+    }
+    return FailoverCommands(
+      register: expand(config.register), powerOn: expand(config.powerOn), deadlineSeconds: config.deadlineSeconds)
+  }
+
+  private static func exitCode(_ error: FailoverError) -> ReplService.ExitCode {
+    switch error {
+    case .noSuchVM, .ambiguousVM: .usage
+    case .notConfirmed, .noRecoveryPoint: .refused
+    case .standby, .files: .inputOutput
+    case .commandRefused: .config
+    case .commandFailed: .failed
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import Logging
+import ReplIO
+import ReplModel
+import ReplPass
+import ReplService
+import ReplTransport
+import ServiceLifecycle
+
+/// `run`: the listener, recovery, the status pages and systemd's watchdog, until SIGTERM or SIGINT.
+struct ReceiverDaemon {
+  let runtime: ReceiverRuntime
+
+  func run() async throws {
+    let listener: Listener
+    do throws(TransportError) { listener = try runtime.makeListener() } catch {
+      throw Failure.exit(.config, "\(error)")
+    }
+    let notify = NotifyService(logger: runtime.logger) { [runtime] in runtime.summary }
+    var services: [any Service] = [
+      ListenerService(runtime: runtime, listener: listener), RecoveryService(runtime: runtime), notify,
+    ]
+    if let http = runtime.config.http {
+      let server: StatusServer
+      do throws(StatusServerError) {
+        server = try await StatusServer.start(on: http, health: { .ok }) { [runtime] in
+          runtime.document(daemonRunning: true)
+        }
+      } catch { throw Failure.exit(.config, "\(error)") }
+      services.append(PagesService(server: server))
+    }
+    let group = ServiceGroup(
+      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
+    try await group.run()
+    runtime.logger.info("stopped")
+  }
+}
+
+/// Accepts senders; each connection has a thread of its own.
+private struct ListenerService: Service {
+  let runtime: ReceiverRuntime
+  let listener: Listener
+
+  func run() async throws {
+    let logger = runtime.logger
+    logger.info("listening", metadata: ["address": "\(runtime.config.listen)", "port": "\(listener.localPort)"])
+    let refusals = RefusalLog(logger: logger)
+    try await withGracefulShutdownHandler {
+      try await NamedThread.run("listener") { [runtime, listener] in
+        listener.run { runtime.service.serve($0) } onRefused: { refusals.write($0) }
+      }
+    } onGracefulShutdown: { [listener] in
+      ShutdownLimit.begin()
+      _ = NamedThread.start("listener-stop") { listener.stop() }
+    }
+  }
+}
+
+/// Settles what was committed before the last end, while new connections are taken already: whoever needs a standby
+/// meanwhile waits for it, and opening it recovers it as well.
+private struct RecoveryService: Service {
+  let runtime: ReceiverRuntime
+
+  func run() async throws {
+    try await NamedThread.run("recovery") { [runtime] in runtime.service.recover() }
+    runtime.logger.info("recovered", metadata: ["standbys": "\(runtime.board.all.count)"])
+    try await gracefulShutdown()
+  }
+}

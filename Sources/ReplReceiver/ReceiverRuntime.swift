@@ -1,0 +1,104 @@
+import FoundationEssentials
+import Logging
+import ReplFailover
+import ReplIO
+import ReplModel
+import ReplPass
+import ReplService
+import ReplStandby
+import ReplTLS
+import ReplTransport
+
+/// Everything a running receiver consists of.
+final class ReceiverRuntime: Sendable {
+  let config: ReceiverConfig
+  let board: StatusBoard
+  let service: TargetService
+  let logger: Logger
+  let time = SystemTime()
+  private let tls: TLSContext
+  private let lock: FileLock
+
+  init(config: ReceiverConfig, output: LogOutput) throws {
+    self.config = config
+    let logger = output.logger(label: "repl-receiver")
+    self.logger = logger
+    let state = try StateDirectory.open(path: config.stateDirectory)
+    lock = try state.lock()
+    let identity = try TLSIdentity.load(in: "\(config.stateDirectory)/identity")
+    tls = try TLSContext(role: .server, identity: identity, policy: Self.policy(config))
+    board = try StatusBoard(directory: try state.directory.createDirectory("status"))
+    let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
+    let stores = try Stores.open(config, state: state.directory, receiver: receiver)
+    service = TargetService(
+      receiver: receiver,
+      settings: TargetSettings(
+        productVersion: ProductVersion.current, rpoSeconds: config.rpoSeconds,
+        storeOfPeer: Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 }),
+      stores: stores, keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
+      time: time, report: { EventLog(logger: logger).write($0) })
+    try service.loadBoard()
+  }
+
+  private static func policy(_ config: ReceiverConfig) -> PeerPolicy {
+    let pins = config.peers.flatMap { peer in
+      peer.fingerprints.map { PeerPolicy.Pin(name: peer.name, fingerprint: $0) }
+    }
+    let authority = config.authority.map {
+      PeerPolicy.Authority(filePath: $0.caFile, allowedNames: $0.allowedNames)
+    }
+    return PeerPolicy(pinned: pins, authority: authority)
+  }
+
+  func makeListener() throws(TransportError) -> Listener {
+    try Listener(
+      address: HostPort(host: config.listen.host, port: UInt16(config.listen.port)), context: tls,
+      options: TargetService.transport(productVersion: ProductVersion.current),
+      caps: Listener.Caps(total: config.maximumConnections))
+  }
+
+  func document(daemonRunning: Bool) -> StatusDocument {
+    StatusDocument(
+      role: .receiver, version: ProductVersion.current, daemonRunning: daemonRunning,
+      generatedAt: time.wallTime(), vms: board.all)
+  }
+
+  /// One line for `systemctl status`.
+  var summary: String {
+    let vms = board.all
+    let running = vms.count { $0.running != nil }
+    return "\(vms.count) standbys, \(running) passes running"
+  }
+}
+
+/// The identity of this installation in recovery points: made once.
+enum ReceiverIdentity {
+  private static let fileName = "receiver-id"
+
+  static func loadOrMake(in state: any StorageDirectory) throws -> ReceiverID {
+    if try state.contains(fileName) {
+      let text = String(decoding: try state.readFile(fileName, limitBytes: 128), as: UTF8.self)
+      if let id = ReceiverID(text.filter { !$0.isWhitespace }) { return id }
+      throw IOError(.damaged, "read", path: "\(state.path)/\(fileName)", detail: "it holds no identity")
+    }
+    let id = ReceiverID.random()
+    try state.replaceFile(fileName, with: Array("\(id)\n".utf8))
+    return id
+  }
+}
+
+/// Opens the configured stores.
+enum Stores {
+  static func open(
+    _ config: ReceiverConfig, state: any StorageDirectory, receiver: ReceiverID
+  ) throws -> [(name: String, store: StandbyStore)] {
+    let files = RegistrationFiles(networks: config.networks, displayNameSuffix: config.displayNameSuffix)
+    return try config.stores.map { store in
+      let root = try PosixDirectory(path: store.path)
+      let opened = try StandbyStore(
+        root: root, state: state, receiver: receiver, time: SystemTime(), files: files,
+        freeSpaceFloorBytes: config.freeSpaceFloorBytes)
+      return (store.name, opened)
+    }
+  }
+}

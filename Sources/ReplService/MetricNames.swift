@@ -1,0 +1,45 @@
+/// Every metric of the project: name, type, help. Base units; moments instead of ages, so that lag keeps
+/// rising while a daemon hangs.
+struct MetricName: Hashable, Sendable {
+  enum Kind: String, Sendable {
+    case gauge, counter
+  }
+
+  let name: String
+  let kind: Kind
+  let help: String
+
+  static let buildInfo = gauge("build_info", "Always 1; labels tell version and role.")
+  static let processStart = gauge("process_start_time_seconds", "When the daemon started, Unix time.")
+  static let vmCount = gauge("vms", "VMs that this daemon replicates or keeps.")
+  static let vmState = gauge("vm_state", "1 for the state that the VM is in, 0 for the others.")
+  static let recoveryPoint = gauge(
+    "recovery_point_timestamp_seconds",
+    "When the newest recovery point was frozen, Unix time; absent before the first.")
+  static let objective = gauge("rpo_seconds", "The lag above which the VM is late.")
+  static let committed = counter(
+    "passes_committed_total", "Passes that became a recovery point, since the start.")
+  static let failed = counter("passes_failed_total", "Passes that failed, since the start.")
+  static let passStart = gauge(
+    "last_pass_start_timestamp_seconds", "When the last committed pass began, Unix time.")
+  static let passDuration = gauge("last_pass_duration_seconds", "How long the last committed pass took.")
+  static let passRead = gauge(
+    "last_pass_read_bytes", "Bytes of source disk that the last committed pass read.")
+  static let passChanged = gauge(
+    "last_pass_changed_bytes", "Bytes that the last committed pass found changed.")
+  static let passWire = gauge(
+    "last_pass_wire_bytes", "Bytes on the wire for the last committed pass, TLS included.")
+  static let runningDone = gauge(
+    "running_pass_done_bytes", "Bytes of disk that the running pass has dealt with.")
+  static let runningTotal = gauge(
+    "running_pass_size_bytes", "Bytes of disk that the running pass has to deal with.")
+  static let failure = gauge("last_failure_timestamp_seconds", "When a pass last failed, Unix time.")
+
+  private static func gauge(_ name: String, _ help: String) -> MetricName {
+    MetricName(name: "vmrepl_\(name)", kind: .gauge, help: help)
+  }
+
+  private static func counter(_ name: String, _ help: String) -> MetricName {
+    MetricName(name: "vmrepl_\(name)", kind: .counter, help: help)
+  }
+}

@@ -1,0 +1,91 @@
+import ReplModel
+
+/// A status document in the Prometheus text format, version 0.0.4.
+public enum MetricsText {
+  /// The `Content-Type` of the text.
+  public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+
+  /// `processStart`: when this daemon started. VMs past the limit of 4096 are counted, not listed.
+  public static func render(_ document: StatusDocument, processStart: WallTime) -> String {
+    var text = MetricsWriter()
+    text.family(
+      .buildInfo,
+      [([("version", document.version), ("role", document.role.rawValue)], "1")])
+    text.family(.processStart, [([], seconds(processStart))])
+    text.family(.vmCount, [([], "\(document.vms.count)")])
+    let vms = document.vms.prefix(ServiceLimits.metricVMs)
+    text.family(.vmState, vms.flatMap(states))
+    perVM(.recoveryPoint, vms, &text) { $0.newestPoint.map { seconds($0.frozenAt) } }
+    perVM(.objective, vms, &text) { number($0.rpoSeconds) }
+    perVM(.committed, vms, &text) { "\($0.passesCommitted)" }
+    perVM(.failed, vms, &text) { "\($0.passesFailed)" }
+    perVM(.passStart, vms, &text) { $0.lastPass.map { seconds($0.startedAt) } }
+    perVM(.passDuration, vms, &text) { $0.lastPass.map { number($0.durationSeconds) } }
+    perVM(.passRead, vms, &text) { $0.lastPass.map { "\($0.readBytes)" } }
+    perVM(.passChanged, vms, &text) { $0.lastPass.map { "\($0.changedBytes)" } }
+    perVM(.passWire, vms, &text) { $0.lastPass.map { "\($0.wireBytes)" } }
+    perVM(.runningDone, vms, &text) { $0.running.map { "\($0.doneBytes)" } }
+    perVM(.runningTotal, vms, &text) { $0.running.map { "\($0.totalBytes)" } }
+    perVM(.failure, vms, &text) { $0.lastFailure.map { seconds($0.at) } }
+    return text.text
+  }
+
+  private static func perVM(
+    _ metric: MetricName, _ vms: ArraySlice<VMStatus>, _ text: inout MetricsWriter,
+    _ value: (VMStatus) -> String?
+  ) {
+    text.family(metric, vms.compactMap { vm in value(vm).map { (labels(vm), $0) } })
+  }
+
+  private static func states(_ vm: VMStatus) -> [MetricsWriter.Sample] {
+    VMStatus.State.allCases.map { state in
+      (labels(vm) + [("state", state.rawValue)], vm.state == state ? "1" : "0")
+    }
+  }
+
+  private static func labels(_ vm: VMStatus) -> [(String, String)] {
+    [("vm", vm.name), ("vm_id", "\(vm.vm)")]
+  }
+
+  private static func seconds(_ time: WallTime) -> String {
+    number(Double(time.millisecondsSince1970) / 1000)
+  }
+
+  /// Whole numbers without a fraction.
+  private static func number(_ value: Double) -> String {
+    Int64(exactly: value).map { "\($0)" } ?? (value.isFinite ? "\(value)" : "NaN")
+  }
+}
+
+/// Writes the text format: a family's HELP and TYPE, then its samples.
+private struct MetricsWriter {
+  typealias Sample = (labels: [(String, String)], value: String)
+
+  private(set) var text = ""
+
+  /// A family without samples is left out.
+  mutating func family(_ metric: MetricName, _ samples: [Sample]) {
+    guard !samples.isEmpty else { return }
+    text += "# HELP \(metric.name) \(metric.help)\n# TYPE \(metric.name) \(metric.kind.rawValue)\n"
+    for sample in samples {
+      text += metric.name
+      if !sample.labels.isEmpty {
+        text += "{" + sample.labels.map { "\($0.0)=\"\(Self.escaped($0.1))\"" }.joined(separator: ",") + "}"
+      }
+      text += " \(sample.value)\n"
+    }
+  }
+
+  /// Printable and of limited length; backslash and quote escaped.
+  private static func escaped(_ value: String) -> String {
+    var result = ""
+    for character in SafeText.printable(value, limit: ServiceLimits.metricLabelCharacters).unicodeScalars {
+      switch character {
+      case "\\": result += "\\\\"
+      case "\"": result += "\\\""
+      default: result.unicodeScalars.append(character)
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,125 @@
+import ReplModel
+
+/// A status document as an aligned table for terminals.
+///
+/// Names and causes come from outside: they are made printable and cut.
+public enum StatusTable {
+  /// Lines without a line feed behind the last. `now` is the moment for ages.
+  public static func render(_ document: StatusDocument, now: WallTime) -> String {
+    var lines = [heading(document)]
+    guard !document.vms.isEmpty else { return lines[0] + "\nno VMs" }
+    let titles = ["VM", "STATE", "NEWEST POINT", "LAG", "LAST PASS", "READ", "CHANGED", "SENT"]
+    let rows = aligned([titles] + document.vms.map { row($0, now: now) })
+    lines.append(rows[0])
+    for (vm, row) in zip(document.vms, rows.dropFirst()) {
+      lines.append(row)
+      if let running = vm.running { lines.append("  now: \(progress(running, now: now))") }
+      if let failure = vm.lastFailure, isCurrent(failure, of: vm) {
+        lines.append("  \(cause(failure, now: now))")
+      }
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func heading(_ document: StatusDocument) -> String {
+    let version = SafeText.printable(document.version, limit: 40)
+    let state = document.daemonRunning ? "running" : "NOT RUNNING, as read from disk"
+    return "\(document.role.rawValue) \(version), \(state), \(document.generatedAt)"
+  }
+
+  private static func row(_ vm: VMStatus, now: WallTime) -> [String] {
+    let point = vm.newestPoint.map { "\($0.reference) \($0.frozenAt)" } ?? "none"
+    let name = SafeText.printable(vm.name, limit: 40)
+    var cells = [name, vm.state.rawValue, point, lag(vm, now: now)]
+    if let pass = vm.lastPass {
+      cells += [AmountText.duration(seconds: pass.durationSeconds)]
+      cells += [pass.readBytes, pass.changedBytes, pass.wireBytes].map { AmountText.size(bytes: $0) }
+    } else {
+      cells += ["-", "-", "-", "-"]
+    }
+    return cells
+  }
+
+  /// The age of the newest point and what the objective says of it.
+  private static func lag(_ vm: VMStatus, now: WallTime) -> String {
+    guard let lag = vm.lagSeconds(now: now) else { return "no point yet" }
+    let judgement = lag <= vm.rpoSeconds ? "ok" : "LATE, rpo \(AmountText.duration(seconds: vm.rpoSeconds))"
+    return "\(AmountText.duration(seconds: lag)) (\(judgement))"
+  }
+
+  private static func progress(_ running: VMStatus.Running, now: WallTime) -> String {
+    let phase = SafeText.printable(running.phase, limit: 32)
+    let time = AmountText.duration(seconds: now.seconds(since: running.startedAt))
+    let sent = AmountText.size(bytes: running.wireBytes)
+    guard running.totalBytes > 0 else { return "\(phase), \(time), \(sent) sent" }
+    let percent = Int(
+      Double(max(0, min(running.doneBytes, running.totalBytes))) / Double(running.totalBytes) * 100)
+    let (done, total) = (
+      AmountText.size(bytes: running.doneBytes), AmountText.size(bytes: running.totalBytes)
+    )
+    return "\(phase) \(percent)% (\(done) of \(total)), \(time), \(sent) sent"
+  }
+
+  /// A failure that a later pass has made good is history, not news.
+  private static func isCurrent(_ failure: VMStatus.Failure, of vm: VMStatus) -> Bool {
+    guard vm.state != .failing, vm.state != .stopped, vm.state != .diverged else { return true }
+    return vm.lastPass.map { $0.startedAt < failure.at } ?? true
+  }
+
+  private static func cause(_ failure: VMStatus.Failure, now: WallTime) -> String {
+    let age = AmountText.duration(seconds: now.seconds(since: failure.at))
+    let phase = SafeText.printable(failure.phase, limit: 32)
+    let next =
+      switch failure.remedy {
+      case .retryPass, .abandonPass: "tries again by itself"
+      case .stopVM: "waits for you"
+      }
+    return "error \(age) ago in \(phase): \(SafeText.printable(failure.cause, limit: 512)) [\(next)]"
+  }
+
+  /// Columns padded to their widest cell, two blanks apart, nothing behind the last.
+  private static func aligned(_ rows: [[String]]) -> [String] {
+    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    return rows.map { row in
+      var line = ""
+      for (column, cell) in row.enumerated() {
+        line += cell
+        if column < row.count - 1 { line += String(repeating: " ", count: widths[column] - cell.count + 2) }
+      }
+      return line
+    }
+  }
+}
+
+/// Amounts for people: three figures, a unit.
+public enum AmountText {
+  /// `4 KiB`, `1.5 GiB`.
+  public static func size(bytes: Int64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    var value = Double(max(0, bytes))
+    var unit = 0
+    while value >= 1024, unit < units.count - 1 {
+      value /= 1024
+      unit += 1
+    }
+    let tenths = Int((value * 10).rounded())
+    // Above 100 a tenth says nothing; bytes have no parts.
+    return unit == 0 || tenths >= 1000 || tenths % 10 == 0
+      ? "\(Int(value.rounded())) \(units[unit])" : "\(tenths / 10).\(tenths % 10) \(units[unit])"
+  }
+
+  /// `0.4 s`, `59 s`, `12m 5s`, `3h 20m`, `2d 4h`.
+  public static func duration(seconds: Double) -> String {
+    guard seconds.isFinite, seconds >= 0 else { return "0 s" }
+    if seconds < 10 {
+      let tenths = Int((seconds * 10).rounded())
+      return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(tenths % 10) s"
+    }
+    // A hundred years is enough for every real value and keeps the conversion safe.
+    let whole = Int(min(seconds, 3.2e9).rounded())
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60)m \(whole % 60)s" }
+    if whole < 86_400 { return "\(whole / 3600)h \(whole % 3600 / 60)m" }
+    return "\(whole / 86_400)d \(whole % 86_400 / 3600)h"
+  }
+}

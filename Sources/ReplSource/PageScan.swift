@@ -1,0 +1,147 @@
+import ReplCompression
+import ReplDigest
+import ReplIO
+import ReplModel
+import Synchronization
+
+/// Finds the changed pages of all disks of a view: reader threads read, digest and compare, and cut runs into batches;
+/// codec threads compress; the caller takes finished batches from `next` and puts them on the wire.
+///
+/// Memory: `Limits.bufferCount` buffers of 1 MiB in all, plus one read buffer a reader, whatever the size of the disks.
+/// Queues are bounded, so a slow link holds the readers back. End: `next` answers nil when all leaves were scanned;
+/// `stop` ends all threads early, and both return only when no thread is left.
+public final class PageScan: Sendable {
+  public enum Limits {
+    /// Reader threads: more than four only move the bottleneck.
+    public static let readerCount = 2
+    public static let codecThreadCount = 2
+    /// Two open batches a reader, the queues, one in the hands of each codec thread and of the writer.
+    public static let bufferCount = 20
+    static let queueCapacity = 6
+    /// A batch is closed when it holds this much: large TLS writes, small enough to spread over codec threads.
+    static let batchTargetBytes = 512 << 10
+    static let readBytes = 1 << 20
+  }
+
+  /// What a scan has counted so far, bytes and pages.
+  public struct Counts: Sendable {
+    public var readBytes: Int64 = 0
+    public var dataPages: Int64 = 0
+    public var zeroPages: Int64 = 0
+    public var changedBytes: Int64 = 0
+  }
+
+  let disks: [ScanDisk]
+  let key: DigestKey
+  let codec: Codec
+  let tracker: ResumeTracker
+  let found = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
+  let ready = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
+  let buffers = BoundedQueue<AlignedBuffer>(capacity: Limits.bufferCount)
+  private let shared: Mutex<Shared>
+
+  private struct Shared {
+    var counts: [Counts]
+    var failure: SourceError?
+    var readersLeft = 0
+    var codecThreadsLeft = 0
+    var threads: [NamedThread] = []
+    var isStopped = false
+  }
+
+  /// `tracker` counts the leaves of `disks` in order and says where to begin.
+  public init(disks: [ScanDisk], key: DigestKey, codec: Codec, tracker: ResumeTracker) {
+    self.disks = disks
+    self.key = key
+    self.codec = codec
+    self.tracker = tracker
+    shared = Mutex(Shared(counts: disks.map { _ in Counts() }))
+  }
+
+  public static func leafCount(of disks: [PageGrid]) -> Int64 { disks.reduce(0) { $0 + $1.leafCount } }
+
+  public func start() {
+    for _ in 0..<Limits.bufferCount { buffers.push(AlignedBuffer(byteCount: OutgoingBatch.rawLimitBytes)) }
+    shared.withLock { shared in
+      shared.readersLeft = Limits.readerCount
+      shared.codecThreadsLeft = Limits.codecThreadCount
+      for _ in 0..<Limits.readerCount {
+        shared.threads.append(.start("scan-read") { self.runReader() })
+      }
+      for _ in 0..<Limits.codecThreadCount {
+        shared.threads.append(.start("scan-codec") { self.runCodec() })
+      }
+    }
+  }
+
+  /// The next batch; waits. Nil when all is scanned. Give every batch back with `recycle`.
+  public func next() throws(SourceError) -> OutgoingBatch? {
+    if let batch = ready.pop() { return batch }
+    joinThreads()
+    if let failure = shared.withLock({ $0.failure }) { throw failure }
+    return nil
+  }
+
+  /// Takes the buffer of a batch that has been sent.
+  public func recycle(_ batch: OutgoingBatch) {
+    buffers.push(batch.buffer)
+  }
+
+  /// Ends all threads and waits for them.
+  public func stop() {
+    found.cancel()
+    ready.cancel()
+    buffers.cancel()
+    joinThreads()
+  }
+
+  public var counts: [Counts] { shared.withLock { $0.counts } }
+
+  func add(_ counts: Counts, disk: Int) {
+    shared.withLock { shared in
+      shared.counts[disk].readBytes += counts.readBytes
+      shared.counts[disk].dataPages += counts.dataPages
+      shared.counts[disk].zeroPages += counts.zeroPages
+      shared.counts[disk].changedBytes += counts.changedBytes
+    }
+  }
+
+  private func fail(_ error: SourceError) {
+    shared.withLock { if $0.failure == nil { $0.failure = error } }
+    found.cancel()
+    ready.cancel()
+    buffers.cancel()
+  }
+
+  private func runReader() {
+    do throws(SourceError) {
+      var reader = try LeafReader(scan: self)
+      try reader.run()
+    } catch { fail(error) }
+    let isLast = shared.withLock { shared in
+      shared.readersLeft -= 1
+      return shared.readersLeft == 0
+    }
+    if isLast { found.close() }
+  }
+
+  private func runCodec() {
+    do throws(SourceError) {
+      let stage = try CodecStage(scan: self)
+      try stage.run()
+    } catch { fail(error) }
+    let isLast = shared.withLock { shared in
+      shared.codecThreadsLeft -= 1
+      return shared.codecThreadsLeft == 0
+    }
+    if isLast { ready.close() }
+  }
+
+  private func joinThreads() {
+    let threads = shared.withLock { shared in
+      defer { shared.threads = [] }
+      return shared.threads
+    }
+    for thread in threads { thread.join() }
+  }
+}

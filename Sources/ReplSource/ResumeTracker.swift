@@ -1,0 +1,59 @@
+import Synchronization
+
+/// Knows up to where a scan is finished: every leaf below the position was scanned and everything found in it was
+/// acknowledged. A pass that is cut off goes on from there while its view lives.
+///
+/// Whatever is under way (a leaf in a worker's hands, a batch that is open, queued or unacknowledged) is held under a
+/// token with the lowest leaf it concerns.
+public final class ResumeTracker: Sendable {
+  public struct Token: Hashable, Sendable { let number: UInt64 }
+
+  private struct State {
+    var nextLeaf: Int64 = 0
+    var nextToken: UInt64 = 0
+    var held: [Token: Int64] = [:]
+  }
+
+  private let state = Mutex(State())
+  let leafCount: Int64
+
+  /// Leaves are numbered across all disks of the pass, disk after disk.
+  public init(leafCount: Int64) { self.leafCount = leafCount }
+
+  /// Takes the next leaf under a new token; nil at the end.
+  func take() -> (leaf: Int64, token: Token)? {
+    state.withLock { state in
+      guard state.nextLeaf < leafCount else { return nil }
+      let leaf = state.nextLeaf
+      state.nextLeaf += 1
+      return (leaf, Self.hold(leaf, &state))
+    }
+  }
+
+  /// Keeps the position from passing `leaf` until the token is released.
+  public func hold(_ leaf: Int64) -> Token { state.withLock { Self.hold(leaf, &$0) } }
+
+  private static func hold(_ leaf: Int64, _ state: inout State) -> Token {
+    let token = Token(number: state.nextToken)
+    state.nextToken += 1
+    state.held[token] = leaf
+    return token
+  }
+
+  /// Called when a batch is acknowledged or a leaf is done with.
+  public func release(_ token: Token) { state.withLock { _ = $0.held.removeValue(forKey: token) } }
+
+  /// The first leaf that is not wholly dealt with.
+  public var position: Int64 { state.withLock { state in state.held.values.min() ?? state.nextLeaf } }
+
+  /// How far the scan has come, for progress.
+  public var scannedLeaves: Int64 { state.withLock { $0.nextLeaf } }
+
+  /// Starts again from `position`; everything that was held is forgotten, because its connection is gone.
+  public func rewind() {
+    state.withLock { state in
+      state.nextLeaf = state.held.values.min() ?? state.nextLeaf
+      state.held.removeAll()
+    }
+  }
+}

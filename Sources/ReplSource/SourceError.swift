@@ -1,0 +1,54 @@
+import ReplDigest
+import ReplIO
+import ReplModel
+import ReplVMDK
+import ReplVMX
+
+/// Why a VM could not be found, frozen or read.
+public enum SourceError: ActionableError {
+  /// The VMX does not parse or names something that cannot be replicated.
+  case vmx(path: String, VMXError)
+  case disk(slot: DiskSlot, VMDKError)
+  case io(IOError)
+  case digest(DigestError)
+  /// The VMX carries no UUID; the text is a line that may be added to it.
+  case noIdentity(path: String, suggestion: String)
+  case noDisks(path: String)
+  case tooLarge(slot: DiskSlot, sizeBytes: Int64)
+  /// Somebody runs the VM; the evidence is a file or a lock.
+  case running(path: String, evidence: String)
+  /// The files changed although they were to hold still.
+  case changed(path: String, what: String)
+  case compression(String)
+
+  public var remedy: Remedy {
+    switch self {
+    case .vmx, .noIdentity, .noDisks, .tooLarge: .stopVM
+    case .disk(_, let error): error.remedy
+    case .io(let error): error.remedy
+    case .digest, .running, .changed, .compression: .abandonPass
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .vmx(let path, let error): "\(path): \(error)"
+    case .disk(let slot, let error): "disk \(slot): \(error)"
+    case .io(let error): "\(error)"
+    case .digest(let error): "\(error)"
+    case .noIdentity(let path, let suggestion):
+      "\(path): neither uuid.bios nor vc.uuid is set, so the VM has no identity: start it once under VMware, or "
+        + "add the line \(suggestion)"
+    case .noDisks(let path):
+      "\(path): names no hard disk that is present: attach a disk, or take the VM out of the configuration"
+    case .tooLarge(let slot, let size):
+      "disk \(slot): \(size) bytes, at most \(PageGrid.maximumSizeBytes) are supported: take it out of the VM"
+    case .running(let path, let evidence):
+      "\(path): the VM is running (\(evidence)), and reading it now would mix old and new: power it off, or set "
+        + "freeze.allow_fuzzy to accept a copy that may need repair"
+    case .changed(let path, let what):
+      "\(path): \(what) while it was read: the copy would mix old and new, so the pass is dropped and tried again"
+    case .compression(let detail): "compressing a run failed: \(detail)"
+    }
+  }
+}

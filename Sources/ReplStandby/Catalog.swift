@@ -1,0 +1,96 @@
+import ReplModel
+
+/// What is known of one standby: whose it is, its disks, its recovery points, its epoch and fence.
+public struct Catalog: Sendable, Hashable, Codable {
+  /// Replication never writes a standby with a fence.
+  public struct Fence: Sendable, Hashable, Codable {
+    public let epoch: Epoch
+    public let at: WallTime
+    public let reason: String
+    /// The point that was promoted.
+    public let point: PointReference?
+  }
+
+  /// Somebody else wrote a disk; replication stops until a person has acted.
+  public struct Divergence: Sendable, Hashable, Codable {
+    public let at: WallTime
+    public let disk: DiskID
+    public let page: Int64?
+    public let detail: String
+  }
+
+  public let standby: StandbyID
+  public let slug: String
+  public let vm: VMID
+  public internal(set) var displayName: String
+  public let owner: String
+  public let receiver: ReceiverID
+  public let createdAt: WallTime
+  public internal(set) var epoch: Epoch
+  public internal(set) var fence: Fence?
+  public internal(set) var divergence: Divergence?
+  public internal(set) var disks: [CatalogDisk]
+  /// Newest last.
+  public internal(set) var points: [RecoveryPoint]
+  public internal(set) var vmxHash: Hash256?
+  public internal(set) var nvramHash: Hash256?
+
+  public var newest: RecoveryPoint? { points.last }
+  /// `<slug>-<id>`, fixed at creation.
+  public var directoryName: String { StandbyLayout.directory(slug: slug, standby: standby) }
+
+  public func disk(_ id: DiskID) -> CatalogDisk? { disks.first { $0.disk == id } }
+
+  func hash(of file: SourceFile) -> Hash256? { file == .vmx ? vmxHash : nvramHash }
+
+  /// The reference that the next committed point gets.
+  var nextReference: PointReference {
+    PointReference(epoch: epoch, number: (newest?.reference.number ?? 0) + 1)
+  }
+}
+
+/// One disk of a standby.
+public struct CatalogDisk: Sendable, Hashable, Codable {
+  public enum State: String, Sendable, Hashable, Codable {
+    /// The first copy is under way; the disk belongs to no recovery point.
+    case seeding
+    case ready
+    /// The newest point was made without it; its files stay.
+    case detached
+  }
+
+  public let disk: DiskID
+  public internal(set) var slot: DiskSlot
+  /// Part of its file names, fixed at creation: `scsi0-0`.
+  public let fileStem: String
+  public internal(set) var grid: PageGrid
+  public internal(set) var keyID: KeyID
+  public internal(set) var facts: DiskFacts
+  public internal(set) var state: State
+  /// A sync failed while it was seeding: what is in it must be written again before it is trusted.
+  public internal(set) var isSuspect: Bool
+
+  /// Name of the data file, beside the descriptor.
+  public var flatFileName: String { StandbyLayout.flatFile(stem: fileStem) }
+  /// Name of the descriptor.
+  public var descriptorFileName: String { "\(fileStem).vmdk" }
+}
+
+extension Catalog {
+  /// What must hold in every catalog; nil when it does. Checked after reading and before writing.
+  var contradiction: String? {
+    if StandbyLayout.slug(of: slug) != slug { return "the slug \(SafeText.printable(slug)) is not allowed" }
+    if disks.count > Limits.disksPerVM { return "\(disks.count) disks" }
+    if Set(disks.map(\.disk)).count != disks.count { return "a disk is there twice" }
+    if Set(disks.map(\.fileStem)).count != disks.count { return "two disks have the same file name" }
+    for disk in disks where StandbyLayout.slug(of: disk.fileStem) != disk.fileStem {
+      return "the file name \(SafeText.printable(disk.fileStem)) is not allowed"
+    }
+    for (older, newer) in zip(points, points.dropFirst()) where !(older.reference < newer.reference) {
+      return "points \(older.reference) and \(newer.reference) are out of order"
+    }
+    if points.contains(where: { $0.vm != vm }) { return "a point belongs to another VM" }
+    if let fence, fence.epoch > epoch { return "the fence is newer than the epoch" }
+    return nil
+  }
+}

@@ -1,0 +1,30 @@
+/// What this module accepts at most, and why.
+public enum Limits {
+  /// Bytes of page data in one batch: the unit that is inflated, checked and held in memory at once.
+  public static let batchBytes = 1 << 20
+  /// A batch of 256 alternating pages needs 256 data runs and as many zero runs; the rest is room.
+  public static let runsPerBatch = 4096
+  /// Two numbers of at most nine bytes a run.
+  static let runTableBytes = runsPerBatch * 18
+  /// A VMX or NVRAM file. ESXi's NVRAM files are below 300 KiB, VMX files below 100 KiB.
+  public static let sourceFileBytes = 1 << 20
+  /// Body of a record: a full batch, its digests and its run table.
+  static let recordBodyBytes = (1 << 20) + (128 << 10)
+  /// Header of a record file: 256 disks take about 60 KiB.
+  static let recordFileHeaderBytes = 1 << 20
+  /// VMware allows 4 controllers with at most 64 units of each kind; 256 disks is its limit for a VM.
+  public static let disksPerVM = 256
+  /// A catalog with 256 disks and two points is below 1 MiB.
+  static let catalogBytes = 16 << 20
+  /// Facts of one disk: what a descriptor's data base may hold.
+  static let factsPerDisk = 64
+  static let factBytes = 1024
+  /// Characters of a display name: VMware's limit is 80; 255 is what a file name could hold.
+  public static let displayNameCharacters = 255
+  static let slugCharacters = 64
+  /// Files that the caller may place beside the disks: a descriptor a disk, NVRAM and VMX.
+  static let placedFiles = disksPerVM + 8
+  static let placedFileBytes = 4 << 20
+  /// Journals are small in number: one that is being written, at most a few left by crashes.
+  static let journals = 64
+}

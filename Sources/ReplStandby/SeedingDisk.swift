@@ -1,0 +1,167 @@
+import ReplDigest
+import ReplIO
+import ReplModel
+
+/// A disk whose first copy is under way: batches are written to it directly, for there is no earlier point to protect.
+///
+/// While anything is written, its map stands under another name (`.seed`): after a crash there is no map, nobody
+/// believes one that the disk has outrun, and the disk itself is read instead. In good order the map gets its name back.
+final class SeedingDisk: BatchTarget {
+  let offered: PassOffer.Disk
+  let overlay: MapOverlay
+  private let standby: Standby
+  private let file: any StorageFile
+  /// Something may be in the file that no sync has made durable.
+  private var isDirty: Bool
+  private var isFinished = false
+  /// The map says what is in the file. After an error nobody knows, and the next pass reads the disk.
+  private var isTrusted = true
+
+  // MARK: - Beginning
+
+  init(_ entry: CatalogDisk, offered: PassOffer.Disk, in standby: Standby) throws(StandbyError) {
+    self.offered = offered
+    self.standby = standby
+    let (file, isFresh) = try standby.openSeedFile(entry)
+    self.file = file
+    let suspicion = standby.suspicion(of: entry.disk)
+    let isSuspect = entry.isSuspect || standby.store.isSuspect(suspicion)
+    let headStart = isFresh || isSuspect ? nil : Self.headStart(entry, standby)
+    // What a killed program wrote and never synced is in the cache, and so in a map made by reading.
+    isDirty = headStart == nil
+    try Self.putAside(entry, standby, keeping: headStart != nil)
+    let base: DigestMap
+    if let headStart {
+      base = headStart
+    } else {
+      base = try Self.readDisk(file, entry, standby, rewrites: isSuspect)
+    }
+    overlay = try MapOverlay(base: base, for: entry.disk, in: standby.maps)
+    if isSuspect {
+      if entry.isSuspect { try standby.setSuspect(entry.disk, false) }
+      standby.store.clearSuspect(suspicion)
+    }
+  }
+
+  /// The map of a first copy that was interrupted in good order.
+  private static func headStart(_ entry: CatalogDisk, _ standby: Standby) -> DigestMap? {
+    // Whatever is wrong with it, the answer is the same: the disk is read.
+    guard
+      let found = try? DigestMap.open(
+        StandbyLayout.map(of: entry.disk), in: standby.maps, format: entry.mapFormat),
+      case .at = found.state
+    else { return nil }
+    return found
+  }
+
+  /// Durably takes the map's name away before the disk is written.
+  private static func putAside(
+    _ entry: CatalogDisk, _ standby: Standby, keeping: Bool
+  ) throws(StandbyError) {
+    let name = StandbyLayout.map(of: entry.disk)
+    try storing { () throws(IOError) in
+      if keeping {
+        try standby.maps.rename(name, to: StandbyLayout.seedMap(of: entry.disk))
+      } else if try standby.maps.contains(name) {
+        try standby.maps.removeFile(name)
+      }
+      try standby.maps.sync()
+    }
+  }
+
+  private static func readDisk(
+    _ file: any StorageFile, _ entry: CatalogDisk, _ standby: Standby, rewrites: Bool
+  ) throws(StandbyError) -> DigestMap {
+    guard let key = try standby.store.key(entry.keyID) else { throw .keyMissing(key: entry.keyID) }
+    let map = try digesting { () throws(DigestError) in
+      try DigestMap.create(StandbyLayout.seedMap(of: entry.disk), in: standby.maps, format: entry.mapFormat)
+    }
+    try MapBuilder(disk: file, format: entry.mapFormat, key: key, rewrites: rewrites).fill(map)
+    _ = try digesting { () throws(DigestError) in
+      try map.finish(at: PointReference(epoch: standby.catalog.epoch, number: 0), pass: PassID(high: 0, low: 0))
+    }
+    return map
+  }
+
+  // MARK: - Taking batches
+
+  func take(
+    _ batch: ReceivedBatch, data: UnsafeRawBufferPointer, digests: UnsafeBufferPointer<PageDigest>
+  ) throws(StandbyError) {
+    isDirty = true
+    isTrusted = false
+    try storing { () throws(IOError) in try file.write(batch.runs, data, grid: offered.grid) }
+    try digesting { () throws(DigestError) in try overlay.note(batch.runs, digests) }
+    isTrusted = true
+  }
+
+  // MARK: - Ending
+
+  /// Makes what was written durable. After a failure the disk is suspect: what a reader sees need not be on the medium.
+  func sync() throws(StandbyError) {
+    guard isDirty else { return }
+    do {
+      try file.sync()
+    } catch {
+      isTrusted = false
+      standby.store.markSuspect(standby.suspicion(of: offered.disk))
+      // The durable note may fail as well; then this process knows, and the pass tells the failure either way.
+      try? standby.setSuspect(offered.disk, true)
+      throw StandbyError(error)
+    }
+    isDirty = false
+  }
+
+  /// Makes disk and map durable as those of `reference` and gives the map its name back; from then on nothing is written
+  /// in this pass. Throws when the map's root is not `root`.
+  func finish(at reference: PointReference, pass: PassID, root: Root) throws(StandbyError) {
+    try sync()
+    let disk = offered.disk
+    try digesting { () throws(DigestError) in
+      try overlay.delta.seal(pass: pass, root: root)
+      try overlay.delta.merge(as: reference)
+    }
+    try storing { () throws(IOError) in
+      try standby.maps.rename(StandbyLayout.seedMap(of: disk), to: StandbyLayout.map(of: disk))
+      try standby.maps.sync()
+    }
+    isFinished = true
+  }
+
+  /// Keeps what is here as a head start: the map is finished under a number that no point has. A disk of which nobody
+  /// knows what it holds stays without a map.
+  func suspend(pass: PassID) throws(StandbyError) {
+    if isFinished || !isTrusted { return }
+    let root = try digesting { () throws(DigestError) in try overlay.delta.root() }
+    try finish(at: PointReference(epoch: standby.catalog.epoch, number: 0), pass: pass, root: root)
+  }
+}
+
+extension Standby {
+  func suspicion(of disk: DiskID) -> String { "\(catalog.standby)/\(disk)" }
+
+  func setSuspect(_ disk: DiskID, _ isSuspect: Bool) throws(StandbyError) {
+    try update { catalog in
+      for index in catalog.disks.indices where catalog.disks[index].disk == disk {
+        catalog.disks[index].isSuspect = isSuspect
+      }
+    }
+  }
+}
+
+extension StorageFile {
+  /// Writes the runs of a batch to a disk; `data` are the bytes of its data runs, one after the other.
+  func write(_ runs: [PageRun], _ data: UnsafeRawBufferPointer, grid: PageGrid) throws(IOError) {
+    var offset = 0
+    for run in runs {
+      let bytes = grid.bytes(of: run.pages)
+      switch run.kind {
+      case .data:
+        try write(data.part(offset, Int(bytes.length)), at: bytes.offset)
+        offset += Int(bytes.length)
+      case .zero:
+        try writeZeros(bytes)
+      }
+    }
+  }
+}

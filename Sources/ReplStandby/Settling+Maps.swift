@@ -1,0 +1,83 @@
+import ReplDigest
+import ReplIO
+import ReplModel
+
+extension Settling {
+  /// Step c: the maps of the point's disks become those of the point. A map is a cache on other storage than the disks: a
+  /// failure to write it drops it, and the next pass makes it anew. What is thrown is a disk that is not what it must be.
+  func settleMaps() throws(StandbyError) {
+    for member in point.disks {
+      // Without the key there is nothing to check and nothing to build; the disks are right by the journal's checksums.
+      guard hasKey(member.keyID) else {
+        standby.dropMap(of: member.disk)
+        continue
+      }
+      do throws(StandbyError) {
+        try settleMap(of: member)
+      } catch {
+        if case .diverged = error { throw error }
+        standby.dropMap(of: member.disk)
+      }
+    }
+  }
+
+  private func hasKey(_ id: KeyID) -> Bool {
+    // A key file that cannot be read is as good as none here.
+    (try? standby.store.key(id)) != nil
+  }
+
+  private func settleMap(of member: DiskPoint) throws(StandbyError) {
+    if standby.trustedMap(of: member, at: point) != nil { return }
+    if let index = header.disks.firstIndex(where: { $0.disk == member.disk }) {
+      // Whatever is wrong with base or delta, reading the disk says what is right.
+      if (try? merge(member, journalIndex: index)) == true { return }
+    }
+    _ = try standby.rebuildMap(of: member, at: point)
+  }
+
+  /// True when the base map was brought to the point.
+  private func merge(_ member: DiskPoint, journalIndex: Int) throws(StandbyError) -> Bool {
+    if let overlay = live[member.disk] {
+      try digesting { () throws(DigestError) in
+        try overlay.delta.seal(pass: point.pass, root: member.root)
+        try overlay.delta.merge(as: point.reference)
+      }
+      return standby.trustedMap(of: member, at: point) != nil
+    }
+    let maps = standby.maps
+    let base = try digesting { () throws(DigestError) in
+      try DigestMap.open(StandbyLayout.map(of: member.disk), in: maps, format: member.mapFormat)
+    }
+    let sealed = try digesting { () throws(DigestError) in
+      try DigestDelta.openSealed(StandbyLayout.delta(of: member.disk), in: maps, over: base)
+    }
+    if let sealed, sealed.sealedPass == point.pass {
+      try digesting { () throws(DigestError) in try sealed.merge(as: point.reference) }
+    } else if case .at(let reference, _) = base.state, reference == header.base {
+      try mergeFromJournal(member, base: base, journalIndex: journalIndex)
+    }
+    return standby.trustedMap(of: member, at: point) != nil
+  }
+
+  /// The delta once more from the digests in the journal.
+  private func mergeFromJournal(_ member: DiskPoint, base: DigestMap, journalIndex: Int) throws(StandbyError) {
+    let overlay = try MapOverlay(base: base, for: member.disk, in: standby.maps)
+    let memory = AlignedBuffer(byteCount: (Limits.batchBytes / 4096 + 1) * PageDigest.byteCount)
+    let digests = memory.bytes.bindMemory(to: PageDigest.self)
+    try reader.rewind()
+    while let record = try reader.next(), record.type != .commit {
+      guard record.type == .batch, let batch = BatchRecord(record, disks: header.disks),
+        batch.diskIndex == journalIndex
+      else { continue }
+      let count = batch.digestBytes.count / PageDigest.byteCount
+      for index in 0..<count { digests[index] = batch.digestBytes.digest(at: index * PageDigest.byteCount) }
+      try digesting { () throws(DigestError) in
+        try overlay.note(batch.runs, UnsafeBufferPointer(rebasing: digests[0..<count]))
+      }
+    }
+    try digesting { () throws(DigestError) in
+      try overlay.delta.seal(pass: point.pass, root: member.root)
+      try overlay.delta.merge(as: point.reference)
+    }
+  }
+}

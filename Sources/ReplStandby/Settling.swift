@@ -1,0 +1,215 @@
+import ReplDigest
+import ReplIO
+import ReplModel
+
+/// What follows a commit: brings the point of one journal into the disks, maps, files and catalog, in that order. Each
+/// step can be done again after a crash anywhere, and this is also what recovery does.
+final class Settling {
+  let standby: Standby
+  let journalName: String
+  let reader: RecordReader
+  let commit: CommitRecord
+  /// The maps that the pass still has in memory; after a crash there are none.
+  let live: [DiskID: MapOverlay]
+  /// The VMX and NVRAM that came with the pass, found while the journal is read.
+  private var files: [SourceFile: [UInt8]] = [:]
+
+  init(
+    standby: Standby, journalName: String, reader: RecordReader, commit: CommitRecord,
+    live: [DiskID: MapOverlay]
+  ) {
+    self.standby = standby
+    self.journalName = journalName
+    self.reader = reader
+    self.commit = commit
+    self.live = live
+  }
+
+  var header: RecordFileHeader.Description { reader.header.description }
+  var point: RecoveryPoint { commit.point }
+
+  /// All steps of DESIGN section 5 step 10.
+  func run() throws(StandbyError) {
+    if let found = standby.catalog.divergence {
+      throw .diverged(disk: found.disk, page: found.page, detail: found.detail)
+    }
+    try standby.recordingDivergence { () throws(StandbyError) in
+      try captureUndo()
+      try writeDisks()
+      try settleMaps()
+    }
+    try placeFiles()
+    try nameNewPoint()
+    try finish()
+  }
+
+  // MARK: - a. The way back
+
+  private func captureUndo() throws(StandbyError) {
+    guard let base = header.base, let basePoint = standby.catalog.newest, basePoint.reference == base else {
+      return
+    }
+    let points = standby.home.points
+    let name = StandbyLayout.undo(backTo: base)
+    if try storing({ () throws(IOError) in try points.contains(name) }) {
+      return try checkSealedUndo(name)
+    }
+    // Not sealed: the disks are untouched. What is there of it is worth nothing.
+    let unsealed = StandbyLayout.unsealedUndo(backTo: base)
+    try storing { () throws(IOError) in
+      if try points.contains(unsealed) { try points.removeFile(unsealed) }
+    }
+    let description = RecordFileHeader.Description(
+      vm: header.vm, pass: point.pass, base: base, disks: header.disks)
+    let capture = try UndoCapture(
+      standby: standby, basePoint: basePoint, journal: reader, name: unsealed, description: description)
+    try capture.run()
+    try storing { () throws(IOError) in
+      try points.rename(unsealed, to: name)
+      try points.sync()
+    }
+  }
+
+  /// An undo file that has its name was sealed before any disk was written; capturing again would save new pages as old.
+  private func checkSealedUndo(_ name: String) throws(StandbyError) {
+    let file = try storing { () throws(IOError) in try standby.home.points.openFile(name, .read) }
+    guard let undo = try RecordReader.open(file), undo.header.kind == .undo,
+      undo.header.description.pass == point.pass
+    else {
+      throw .journalDamaged(path: file.path, detail: "it is not the undo file of pass \(point.pass)")
+    }
+  }
+
+  // MARK: - b. The disks
+
+  private func writeDisks() throws(StandbyError) {
+    let disks = try header.disks.map { (disk) throws(StandbyError) -> any StorageFile in
+      guard let entry = standby.catalog.disk(disk.disk) else {
+        throw .journalDamaged(path: reader.file.path, detail: "disk \(disk.disk) is not in the catalog")
+      }
+      return try standby.openDiskFile(entry, .readWrite)
+    }
+    if !disks.isEmpty { try writeMarker() }
+    let opener = BatchOpener()
+    try reader.rewind()
+    while let record = try reader.next() {
+      switch record.type {
+      case .batch: try apply(record, to: disks, opener)
+      case .file: keep(record)
+      case .commit: break
+      case .seal: throw senseless(record)
+      }
+      if record.type == .commit { break }
+    }
+    for disk in disks { try storing { () throws(IOError) in try disk.sync() } }
+  }
+
+  private func apply(
+    _ record: Record, to disks: [any StorageFile], _ opener: BatchOpener
+  ) throws(StandbyError) {
+    guard let batch = BatchRecord(record, disks: header.disks),
+      let data = try? opener.inflate(batch.codec, batch.payload, rawLength: batch.rawLength)
+    else { throw senseless(record) }
+    let grid = header.disks[batch.diskIndex].grid
+    try storing { () throws(IOError) in try disks[batch.diskIndex].write(batch.runs, data, grid: grid) }
+  }
+
+  private func keep(_ record: Record) {
+    guard let file = FileRecord(record) else { return }
+    let bytes = Array(file.content)
+    if file.hash == commit.hash(of: file.file), sourceHash(bytes) == file.hash { files[file.file] = bytes }
+  }
+
+  private func senseless(_ record: Record) -> StandbyError {
+    .journalDamaged(
+      path: reader.file.path, detail: "the record at byte \(record.offsetBytes) makes no sense")
+  }
+
+  private func writeMarker() throws(StandbyError) {
+    let text = """
+      The disks in this directory are between two recovery points.
+
+      vmrepl is writing recovery point \(point.reference) into them (VM \(point.vm), frozen at \(point.frozenAt)).
+      Do not start, copy or check this VM while this file is here.
+
+      To finish: start repl-receiver, or run "repl-receiver failover" for this VM. Both do this first.
+      If neither can: keep everything in .repl; it holds what is needed to go on.
+
+      """
+    try storing { () throws(IOError) in
+      try standby.home.directory.replaceFile(StandbyLayout.settlingFile, with: Array(text.utf8))
+    }
+  }
+
+  // MARK: - d. The files beside the disks
+
+  private func placeFiles() throws(StandbyError) {
+    let vmx = try sourceFile(.vmx)
+    let nvram = try sourceFile(.nvram)
+    try standby.place(point, vmx: vmx, nvram: nvram, disks: settledDisks(), startable: false)
+  }
+
+  /// The file of the new point: the one that came, or else the one that is here already.
+  private func sourceFile(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
+    guard let hash = commit.hash(of: file) else { return nil }
+    let held = try standby.readSource(file)
+    if let held, sourceHash(held) == hash { return held }
+    guard let bytes = files[file] else { throw .damagedFile(file, detail: "the kept copy is not the point's") }
+    try storing { () throws(IOError) in
+      try standby.home.privateDirectory.replaceFile(StandbyLayout.source(file), with: bytes)
+    }
+    return bytes
+  }
+
+  // MARK: - e. The catalog
+
+  private func nameNewPoint() throws(StandbyError) {
+    let disks = settledDisks()
+    try standby.update { catalog in
+      catalog.points = (catalog.newest.map { [$0] } ?? []) + [point]
+      catalog.disks = disks
+      catalog.displayName = commit.displayName
+      catalog.vmxHash = commit.vmxHash
+      catalog.nvramHash = commit.nvramHash
+    }
+  }
+
+  /// The catalog's disks as the new point has them.
+  private func settledDisks() -> [CatalogDisk] {
+    standby.catalog.disks.map { disk in
+      var disk = disk
+      if let index = point.disks.firstIndex(where: { $0.disk == disk.disk }) {
+        let member = point.disks[index]
+        (disk.state, disk.slot, disk.keyID) = (.ready, member.slot, member.keyID)
+        disk.facts = commit.disks[index].facts
+      } else if disk.state == .ready {
+        disk.state = .detached
+      }
+      return disk
+    }
+  }
+
+  // MARK: - f. Tidying up
+
+  /// Removes the marker, the undo files of older points and the journal, in this order: as long as the journal is here,
+  /// a crash leads back to this.
+  func finish() throws(StandbyError) {
+    try storing { () throws(IOError) in
+      let directory = standby.home.directory
+      if try directory.contains(StandbyLayout.settlingFile) {
+        try directory.removeFile(StandbyLayout.settlingFile)
+      }
+      // Also when it was gone already: its removal may not have been durable.
+      try directory.sync()
+      let kept = header.base.map(StandbyLayout.undo(backTo:))
+      let points = standby.home.points
+      let old = try points.entryNames().filter { $0 != kept }
+      for name in old { try points.removeFile(name) }
+      if !old.isEmpty { try points.sync() }
+    }
+    try standby.dropJournal(journalName)
+  }
+}
+
+/// The hash by which source files are known.
+func sourceHash(_ bytes: [UInt8]) -> Hash256 { SHA256Hasher.hash(bytes) }

@@ -1,0 +1,53 @@
+import ReplIO
+import ReplModel
+
+extension Standby {
+  /// QEMU locks these bytes of an image while it uses it (block/file-posix.c: RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE).
+  private static let lockedRanges = [ByteRange(offset: 100, length: 100), ByteRange(offset: 200, length: 100)]
+
+  /// Opens the data file of a disk and checks that it is what the catalog says: a plain file with one name, of the right
+  /// size, that nobody else uses.
+  func openDiskFile(_ disk: CatalogDisk, _ access: FileAccess) throws(StandbyError) -> any StorageFile {
+    let file: any StorageFile
+    do {
+      file = try home.directory.openFile(disk.flatFileName, access)
+    } catch {
+      guard error.isMissing else { throw StandbyError(error) }
+      throw .diverged(disk: disk.disk, page: nil, detail: "\(error.path) is gone")
+    }
+    let size = try storing { () throws(IOError) in try file.currentSizeBytes() }
+    guard size == disk.grid.sizeBytes else {
+      throw .diverged(
+        disk: disk.disk, page: nil, detail: "\(file.path) has \(size) bytes, not \(disk.grid.sizeBytes)")
+    }
+    try checkUnused(file)
+    return file
+  }
+
+  /// Opens the data file of a disk whose first copy is under way; makes it when it is missing. `isFresh` when nothing of an
+  /// earlier pass can be in it.
+  func openSeedFile(_ disk: CatalogDisk) throws(StandbyError) -> (file: any StorageFile, isFresh: Bool) {
+    let (file, isFresh) = try storing { () throws(IOError) -> (any StorageFile, Bool) in
+      let isMissing = try !home.directory.contains(disk.flatFileName)
+      let file = try home.directory.openFile(disk.flatFileName, .createIfMissing)
+      let isSized = try file.currentSizeBytes() == disk.grid.sizeBytes
+      if !isSized { try file.truncate(to: disk.grid.sizeBytes) }
+      if isMissing || !isSized {
+        try file.sync()
+      }
+      // Also for a file that is there: a crash may have come before its name was durable.
+      try home.directory.sync()
+      return (file, isMissing || !isSized)
+    }
+    try checkUnused(file)
+    return (file, isFresh)
+  }
+
+  private func checkUnused(_ file: any StorageFile) throws(StandbyError) {
+    // Only files of the operating system can be locked; simulated ones are not.
+    guard let posix = file as? PosixFile else { return }
+    for range in Self.lockedRanges where try storing({ () throws(IOError) in try posix.isLocked(range) }) {
+      throw .inUse(path: file.path)
+    }
+  }
+}

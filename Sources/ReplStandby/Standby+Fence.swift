@@ -1,0 +1,63 @@
+import ReplIO
+import ReplModel
+
+extension Standby {
+  /// Raises epoch and fence, durably: from now on no pass, at no epoch, writes this standby. For failover, after which
+  /// `placeFiles(startable:)` makes it startable. Doing it again changes nothing.
+  ///
+  /// Throws the failure of the recovery when a committed point could not be brought into the disks.
+  public func fence(reason: String) throws(StandbyError) {
+    // Written again: that the fence can be read does not say that it was durable before a crash.
+    if catalog.fence != nil { return try update { _ in } }
+    if case .failure(let error) = recovery { throw error }
+    let (now, epoch) = (store.time.wallTime(), Epoch(catalog.epoch.value + 1))
+    let point = catalog.newest?.reference
+    try update {
+      $0.epoch = epoch
+      $0.fence = Catalog.Fence(epoch: epoch, at: now, reason: SafeText.printable(reason), point: point)
+    }
+    guard try Catalog.load(from: home.privateDirectory)?.fence?.epoch == epoch else {
+      throw .catalogDamaged(path: home.privateDirectory.path, detail: "the fence does not read back")
+    }
+  }
+
+  /// Writes the files beside the disks anew for the newest point; `startable` at failover. Nothing without a point.
+  public func placeFiles(startable: Bool) throws(StandbyError) {
+    guard let point = catalog.newest else { return }
+    let source = try heldSourceFiles()
+    try place(point, vmx: source.vmx, nvram: source.nvram, disks: catalog.disks, startable: startable)
+  }
+
+  /// The VMX and NVRAM of the newest point as the source has them.
+  func heldSourceFiles() throws(StandbyError) -> (vmx: [UInt8]?, nvram: [UInt8]?) {
+    (try heldSource(.vmx), try heldSource(.nvram))
+  }
+
+  private func heldSource(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
+    guard let hash = catalog.hash(of: file) else { return nil }
+    guard let bytes = try readSource(file) else { throw .damagedFile(file, detail: "the kept copy is gone") }
+    guard sourceHash(bytes) == hash else { throw .damagedFile(file, detail: "the kept copy is damaged") }
+    return bytes
+  }
+
+  /// The kept copy, whatever is in it.
+  func readSource(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
+    try storing { () throws(IOError) in
+      let name = StandbyLayout.source(file)
+      guard try home.privateDirectory.contains(name) else { return nil }
+      return try home.privateDirectory.readFile(name, limitBytes: Limits.sourceFileBytes)
+    }
+  }
+
+  func place(
+    _ point: RecoveryPoint, vmx: [UInt8]?, nvram: [UInt8]?, disks: [CatalogDisk], startable: Bool
+  ) throws(StandbyError) {
+    let members = point.disks.compactMap { member in disks.first { $0.disk == member.disk } }
+    let request = StandbyFilesRequest(
+      vm: catalog.vm, displayName: catalog.displayName, slug: catalog.slug, point: point, disks: members,
+      sourceVMX: vmx, sourceNVRAM: nvram, isStartable: startable)
+    for file in try store.files.files(for: request).checked(besides: disks) {
+      try storing { () throws(IOError) in try home.directory.replaceFile(file.name, with: file.bytes) }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import ReplModel
+
+extension StandbyError {
+  public var description: String {
+    switch self {
+    case .fenced(let vm, let epoch, let at, let reason):
+      "\(vm): promoted at this site on \(at) (epoch \(epoch), \(SafeText.printable(reason))): replication never "
+        + "writes a promoted standby; stop replicating this VM or bring its changes home first"
+    case .lockHeld(let path): "\(path): held by another pass or by a failover: try again later"
+    case .interruptedByFailover(let vm): "\(vm): a failover waits for this standby: the pass makes way"
+    case .staleEpoch(let offered, let current):
+      "epoch \(offered.map(String.init(describing:)) ?? "unknown") was offered, this standby is at \(current): the "
+        + "sender missed a failover; a person must say which side is right"
+    case .notYours(let vm, let owner, let peer):
+      "\(vm): belongs to peer \(SafeText.printable(owner)), offered by \(SafeText.printable(peer)): one VM has one "
+        + "sender; remove it from the other one's configuration"
+    case .badOffer(let detail): "offer refused: \(detail)"
+    case .diskChanged(let disk, let detail): "disk \(disk): \(detail)"
+    case .unknownDisk(let index): "disk index \(index) is not in the offer"
+    case .keyMissing(let key): "digest key \(key) is not here: the sender must send it before it offers"
+    case .damagedBatch(let disk, let detail):
+      "batch for disk \(disk.map(String.init(describing:)) ?? "?"): \(detail): it must be sent again"
+    case .damagedFile(let file, let detail): "\(file) file: \(detail)"
+    case .countMismatch(let disk, let detail): "disk \(disk): \(detail): the pass cannot be committed"
+    case .rootMismatch(let disk, let expected, let found):
+      "disk \(disk): root \(found), expected \(expected): the pass cannot be committed"
+    default: storageDescription
+    }
+  }
+
+  private var storageDescription: String {
+    switch self {
+    case .outOfSpace(let path, let needed, let free):
+      "\(path): no space left" + (needed.map { ": \($0) bytes are needed" } ?? "")
+        + (free.map { ", \($0) are free" } ?? "") + ": free some; replication goes on by itself"
+    case .diverged(let disk, let page, let detail):
+      "disk \(disk)" + (page.map { " page \($0)" } ?? "") + ": diverged: \(detail): somebody else wrote this standby; "
+        + "check it, then seed it anew"
+    case .inUse(let path): "\(path): another program has it open and locked: is the standby running?"
+    case .storage(let error): error.description
+    case .digest(let error): "\(error)"
+    case .catalogDamaged(let path, let detail):
+      "\(path): damaged: \(detail): nothing was changed; restore the file or seed this standby anew"
+    case .journalDamaged(let path, let detail):
+      "\(path): damaged: \(detail): nothing was changed; keep the file and ask for help"
+    case .newerFormat(let path, let found, let supported):
+      "\(path): format \(found), this program reads up to \(supported): upgrade this program"
+    case .storeMissing(let path):
+      "\(path): no \(StandbyLayout.storeFile) in it: not a store, or its file system is not mounted"
+    case .duplicateVM(let vm, let paths): "\(vm): more than one standby: \(paths.joined(separator: ", "))"
+    case .filesRefused(let detail): "files of the standby: \(detail)"
+    case .passEnded(let detail): "this pass has ended: \(detail)"
+    default: ""
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import ReplModel
+
+/// Names of files and directories in a store, in one place. None of them comes from a peer unchanged.
+enum StandbyLayout {
+  static let storeFile = ".repl-store"
+  static let settlingFile = "SETTLING.txt"
+  static let privateDirectory = ".repl"
+  static let catalog = "catalog"
+  static let lock = "lock"
+  static let failoverRequest = "failover-request"
+  static let journalDirectory = "journal"
+  static let journalSuffix = ".journal"
+  static let pointsDirectory = "points"
+  static let undoSuffix = ".undo"
+  /// An undo file that is not sealed yet.
+  static let unsealedSuffix = ".undo.new"
+  static let sourceVMX = "source.vmx"
+  static let sourceNVRAM = "source.nvram"
+  static let mapsDirectory = "maps"
+  static let keysDirectory = "keys"
+
+  static func journal(of pass: PassID) -> String { "\(pass)\(journalSuffix)" }
+  static func undo(backTo point: PointReference) -> String { "\(point)\(undoSuffix)" }
+  static func unsealedUndo(backTo point: PointReference) -> String { "\(point)\(unsealedSuffix)" }
+  static func flatFile(stem: String) -> String { "\(stem)-flat.vmdk" }
+  static func map(of disk: DiskID) -> String { "\(disk).map" }
+  static func delta(of disk: DiskID) -> String { "\(disk).delta" }
+  /// The map of a disk whose first copy is being written.
+  static func seedMap(of disk: DiskID) -> String { "\(disk).seed" }
+  static func key(_ key: KeyID) -> String { "\(key).key" }
+  static func source(_ file: SourceFile) -> String { file == .vmx ? sourceVMX : sourceNVRAM }
+
+  /// `<slug>-<first 8 digits of the standby's identity>`.
+  static func directory(slug: String, standby: StandbyID) -> String {
+    "\(slug)-\(HexText.encode(standby.bytes.prefix(4)))"
+  }
+
+  /// The display name reduced to `[A-Za-z0-9._-]`: other characters become one `-`, none leads or ends.
+  static func slug(of displayName: String) -> String {
+    var slug: [UInt8] = []
+    for byte in displayName.utf8 {
+      if isSlugByte(byte) {
+        slug.append(byte)
+      } else if slug.last != UInt8(ascii: "-") {
+        slug.append(UInt8(ascii: "-"))
+      }
+    }
+    let edges: [UInt8] = [UInt8(ascii: "-"), UInt8(ascii: ".")]
+    let trimmed = slug.drop { edges.contains($0) }.prefix(Limits.slugCharacters)
+    let end = trimmed.lastIndex { !edges.contains($0) }
+    guard let end else { return "vm" }
+    return String(decoding: trimmed[...end], as: UTF8.self)
+  }
+
+  private static func isSlugByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+      true
+    default: false
+    }
+  }
+}
+
+extension IdentityOf {
+  public enum Standby {}
+}
+
+/// One standby in a store: given by the receiver at creation, independent of the VM's identity and name.
+public typealias StandbyID = Identifier<IdentityOf.Standby>

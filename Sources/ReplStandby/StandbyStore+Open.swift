@@ -1,0 +1,160 @@
+import Glibc
+import ReplIO
+import ReplModel
+
+/// A standby as its catalog shows it, without its lock.
+public struct StandbySummary: Sendable {
+  /// Name of its directory in the store.
+  public let directory: String
+  /// Nil when it could not be read; `problem` says why.
+  public let catalog: Catalog?
+  public let problem: StandbyError?
+  /// The marker file is there: a committed point is not yet wholly in the disks.
+  public let isSettling: Bool
+}
+
+/// What start-up found in one standby and did about it.
+public struct RecoveryResult: Sendable {
+  public let directory: String
+  public let vm: VMID?
+  public let outcome: Result<Recovery, StandbyError>
+}
+
+extension StandbyStore {
+  /// All standbys of the store, by directory name. Directories that are none are left out.
+  public func standbys() throws(StandbyError) -> [StandbySummary] {
+    var summaries: [StandbySummary] = []
+    for name in try storing({ () throws(IOError) in try root.entryNames() }) where !name.hasPrefix(".") {
+      if let summary = summary(of: name) { summaries.append(summary) }
+    }
+    return summaries
+  }
+
+  /// Opens every standby once, which settles what was committed and discards what can be of no use. For start-up.
+  public func recoverAll() throws(StandbyError) -> [RecoveryResult] {
+    var results: [RecoveryResult] = []
+    for summary in try standbys() {
+      let outcome: Result<Recovery, StandbyError>
+      do throws(StandbyError) {
+        if let problem = summary.problem { throw problem }
+        let standby = try openDirectory(summary.directory, vm: summary.catalog?.vm, waitSeconds: 0)
+        outcome = standby.recovery
+      } catch {
+        outcome = .failure(error)
+      }
+      results.append(
+        RecoveryResult(directory: summary.directory, vm: summary.catalog?.vm, outcome: outcome))
+    }
+    return results
+  }
+
+  /// Takes the standby of `vm` and recovers it first; nil when the store has none. Throws `.lockHeld` when somebody else
+  /// has it and keeps it for `waitSeconds`.
+  ///
+  /// A recovery that fails (no space, diverged) does not keep it from being opened: see `Standby.recovery`.
+  public func open(vm: VMID, waitSeconds: Double = 0) throws(StandbyError) -> Standby? {
+    guard let name = try directoryName(of: vm) else { return nil }
+    return try openDirectory(name, vm: vm, waitSeconds: waitSeconds)
+  }
+
+  /// Makes a standby without disks. Its catalog is durable before this returns, and so before the first byte of a disk.
+  public func create(vm: VMID, displayName: String, owner: String) throws(StandbyError) -> Standby {
+    guard displayName.count <= Limits.displayNameCharacters else {
+      throw .badOffer(detail: "a display name of \(displayName.count) characters")
+    }
+    // A catalog that cannot be read may be this VM's: a second standby of it must not come about.
+    for summary in try standbys() {
+      if let problem = summary.problem { throw problem }
+      if summary.catalog?.vm == vm { throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"]) }
+    }
+    let catalog = Catalog(
+      standby: .random(), slug: StandbyLayout.slug(of: displayName), vm: vm, displayName: displayName,
+      owner: owner, receiver: receiver, createdAt: time.wallTime(), epoch: Epoch(1), fence: nil,
+      divergence: nil, disks: [], points: [], vmxHash: nil, nvramHash: nil)
+    let name = catalog.directoryName
+    guard try !storing({ () throws(IOError) in try root.contains(name) }) else {
+      throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(name)"])
+    }
+    let home = try storing { () throws(IOError) in try StandbyHome.create(name, in: root) }
+    try catalog.save(in: home.privateDirectory)
+    remember(name, for: vm)
+    return try openDirectory(name, vm: vm, waitSeconds: 0)
+  }
+
+  /// Asks a running pass to make way, and keeps new ones from starting for as long as the answer lives. Whoever asks then
+  /// opens the standby with a wait. The request ends with the process, whatever ends it.
+  public func requestFailover(vm: VMID) throws(StandbyError) -> FailoverRequest? {
+    guard let name = try directoryName(of: vm) else { return nil }
+    let lock = try storing { () throws(IOError) in
+      let home = try root.openDirectory(name)
+      let directory = try home.openDirectory(StandbyLayout.privateDirectory)
+      return try directory.tryLock(StandbyLayout.failoverRequest)
+    }
+    guard let lock else {
+      throw .lockHeld(path: "\(root.path)/\(name)/\(StandbyLayout.privateDirectory)/\(StandbyLayout.failoverRequest)")
+    }
+    return FailoverRequest(lock: lock)
+  }
+
+  private func summary(of name: String) -> StandbySummary? {
+    do throws(StandbyError) {
+      let (directory, isSettling) = try storing { () throws(IOError) -> ((any StorageDirectory)?, Bool) in
+        let home: any StorageDirectory
+        // A plain file in the store's root is none of ours.
+        do throws(IOError) {
+          home = try root.openDirectory(name)
+        } catch {
+          guard error.systemCode == ENOTDIR else { throw error }
+          return (nil, false)
+        }
+        guard try home.contains(StandbyLayout.privateDirectory) else { return (nil, false) }
+        let directory = try home.openDirectory(StandbyLayout.privateDirectory)
+        return (directory, try home.contains(StandbyLayout.settlingFile))
+      }
+      guard let directory, let catalog = try Catalog.load(from: directory) else { return nil }
+      return StandbySummary(directory: name, catalog: catalog, problem: nil, isSettling: isSettling)
+    } catch {
+      return StandbySummary(directory: name, catalog: nil, problem: error, isSettling: false)
+    }
+  }
+
+  private func directoryName(of vm: VMID) throws(StandbyError) -> String? {
+    if let name = rememberedDirectory(of: vm), summary(of: name)?.catalog?.vm == vm { return name }
+    let found = try standbys().filter { $0.catalog?.vm == vm }.map(\.directory)
+    guard found.count <= 1 else { throw .duplicateVM(vm: vm, paths: found.map { "\(root.path)/\($0)" }) }
+    if let name = found.first { remember(name, for: vm) } else { forgetDirectory(of: vm) }
+    return found.first
+  }
+
+  private func openDirectory(
+    _ name: String, vm: VMID?, waitSeconds: Double
+  ) throws(StandbyError) -> Standby {
+    let home = try storing { () throws(IOError) in try StandbyHome.open(name, in: root) }
+    let lock = try acquire(StandbyLayout.lock, in: home.privateDirectory, waitSeconds: waitSeconds)
+    guard let catalog = try Catalog.load(from: home.privateDirectory), catalog.vm == vm else {
+      throw .catalogDamaged(path: home.directory.path, detail: "the catalog changed while it was opened")
+    }
+    let standby = try Standby(store: self, home: home, catalog: catalog, lock: lock)
+    standby.runRecovery()
+    return standby
+  }
+
+  private func acquire(
+    _ name: String, in directory: any StorageDirectory, waitSeconds: Double
+  ) throws(StandbyError) -> FileLock {
+    // The system's clock, not the store's: what is waited for is another process.
+    let deadline = Deadline(seconds: waitSeconds)
+    while true {
+      if let lock = try storing({ () throws(IOError) in try directory.tryLock(name) }) { return lock }
+      if deadline.hasPassed { throw .lockHeld(path: "\(directory.path)/\(name)") }
+      usleep(20_000)
+    }
+  }
+}
+
+/// Holds back passes of one standby while it lives.
+public final class FailoverRequest: Sendable {
+  private let lock: FileLock
+
+  init(lock: FileLock) { self.lock = lock }
+}

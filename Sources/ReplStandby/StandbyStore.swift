@@ -1,0 +1,88 @@
+import ReplDigest
+import ReplIO
+import ReplModel
+import Synchronization
+
+/// A place for standbys: a directory with an identity of its own, and a state directory for what must not lie beside
+/// the disks (digest maps and keys). Safe to use from several threads; each standby is opened by one at a time.
+public final class StandbyStore: Sendable {
+  public let id: StoreID
+  /// Bytes that stay free on the store whatever a pass would need.
+  public let freeSpaceFloorBytes: Int64
+  let root: any StorageDirectory
+  let receiver: ReceiverID
+  let time: any TimeSource
+  let files: any StandbyFilesMaking
+  let maps: any StorageDirectory
+  private let keyDirectory: any StorageDirectory
+  private let keys = Mutex<[KeyID: DigestKey]>([:])
+  private let directories = Mutex<[VMID: String]>([:])
+  /// Files whose sync failed and for which no durable note could be left, by what they are.
+  private let suspects = Mutex<Set<String>>([])
+
+  /// Makes `root` a store, durably, or answers the identity that it has already.
+  public static func initialize(
+    root: any StorageDirectory, time: any TimeSource
+  ) throws(StandbyError) -> StoreID {
+    if let identity = try StoreIdentity.load(from: root) { return identity.store }
+    let identity = StoreIdentity(
+      format: StoreIdentity.formatVersion, store: .random(), createdAt: time.wallTime())
+    try identity.save(in: root)
+    return identity.store
+  }
+
+  /// Opens a store. Throws `.storeMissing` when `root` is none: most likely its file system is not mounted.
+  public init(
+    root: any StorageDirectory, state: any StorageDirectory, receiver: ReceiverID, time: any TimeSource,
+    files: any StandbyFilesMaking, freeSpaceFloorBytes: Int64
+  ) throws(StandbyError) {
+    guard let identity = try StoreIdentity.load(from: root) else { throw .storeMissing(path: root.path) }
+    id = identity.store
+    self.root = root
+    self.receiver = receiver
+    self.time = time
+    self.files = files
+    self.freeSpaceFloorBytes = freeSpaceFloorBytes
+    (maps, keyDirectory) = try storing { () throws(IOError) in
+      let maps = try state.createDirectory(StandbyLayout.mapsDirectory)
+      let keys = try state.createDirectory(StandbyLayout.keysDirectory)
+      try state.sync()
+      return (maps, keys)
+    }
+  }
+
+  /// Path of the store's directory, for messages and for starting standbys.
+  public var path: String { root.path }
+
+  // MARK: - Keys
+
+  /// Keeps a sender's digest key, durably.
+  public func rememberKey(_ key: DigestKey) throws(StandbyError) {
+    if try self.key(key.id) == key { return }
+    try digesting { () throws(DigestError) in
+      try DigestKeyFile.save(key, as: StandbyLayout.key(key.id), in: keyDirectory)
+    }
+    keys.withLock { $0[key.id] = key }
+  }
+
+  /// The key, when it is here.
+  public func key(_ id: KeyID) throws(StandbyError) -> DigestKey? {
+    if let known = keys.withLock({ $0[id] }) { return known }
+    let loaded = try digesting { () throws(DigestError) in
+      try DigestKeyFile.load(StandbyLayout.key(id), in: keyDirectory)
+    }
+    guard let loaded, loaded.id == id else { return nil }
+    keys.withLock { $0[id] = loaded }
+    return loaded
+  }
+
+  // MARK: - What only this process knows
+
+  func markSuspect(_ thing: String) { _ = suspects.withLock { $0.insert(thing) } }
+  func clearSuspect(_ thing: String) { _ = suspects.withLock { $0.remove(thing) } }
+  func isSuspect(_ thing: String) -> Bool { suspects.withLock { $0.contains(thing) } }
+
+  func remember(_ directory: String, for vm: VMID) { directories.withLock { $0[vm] = directory } }
+  func rememberedDirectory(of vm: VMID) -> String? { directories.withLock { $0[vm] } }
+  func forgetDirectory(of vm: VMID) { directories.withLock { $0[vm] = nil } }
+}

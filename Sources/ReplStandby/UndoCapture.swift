@@ -1,0 +1,145 @@
+import ReplCompression
+import ReplDigest
+import ReplIO
+import ReplModel
+
+/// Saves every page that settling a journal will overwrite, after checking it against the base map: a page that is not
+/// what replication wrote there means that somebody else wrote the disk.
+final class UndoCapture {
+  /// What is needed of one disk.
+  private struct Source {
+    let disk: RecordFileHeader.Disk
+    let file: any StorageFile
+    /// Nil while the key is lost: then nothing can be checked, and the pages are saved as they are.
+    let base: DigestMap?
+    let digester: PageDigester?
+  }
+
+  private let journal: RecordReader
+  private let output: UndoOutput
+  private let opener = BatchOpener()
+  private let chunk = AlignedBuffer(byteCount: Limits.batchBytes)
+  private let found = AlignedBuffer(byteCount: PageGrid.pagesPerLeaf * PageDigest.byteCount)
+  private let expected = AlignedBuffer(byteCount: PageGrid.pagesPerLeaf * PageDigest.byteCount)
+  private var sources: [Source] = []
+
+  init(
+    standby: Standby, basePoint: RecoveryPoint, journal: RecordReader, name: String,
+    description: RecordFileHeader.Description
+  ) throws(StandbyError) {
+    self.journal = journal
+    var sources: [Source] = []
+    for disk in description.disks {
+      guard let entry = standby.catalog.disk(disk.disk), let member = basePoint.disk(disk.disk) else {
+        throw .journalDamaged(path: journal.file.path, detail: "disk \(disk.disk) is not in point \(basePoint.reference)")
+      }
+      let key = try standby.store.key(disk.keyID)
+      sources.append(
+        Source(
+          disk: disk, file: try standby.openDiskFile(entry, .read),
+          base: key == nil ? nil : try standby.map(of: member, at: basePoint),
+          digester: try key.map { (key) throws(StandbyError) in
+            try digesting { () throws(DigestError) in try PageDigester(key: key) }
+          }))
+    }
+    self.sources = sources
+    let header = RecordFileHeader(
+      kind: .undo, identity: UInt64.random(in: 1...UInt64.max), description: description)
+    let writer = try RecordWriter.create(name, in: standby.home.points, header: header)
+    output = try UndoOutput(writer: writer)
+  }
+
+  /// Everything saved and sealed is on stable storage when this returns; nothing was written anywhere else.
+  func run() throws(StandbyError) {
+    try journal.rewind()
+    while let record = try journal.next(), record.type != .commit {
+      guard record.type == .batch else { continue }
+      guard let batch = BatchRecord(record, disks: sources.map(\.disk)) else {
+        throw .journalDamaged(
+          path: journal.file.path, detail: "the record at byte \(record.offsetBytes) makes no sense")
+      }
+      try checkContent(of: batch, at: record.offsetBytes)
+      for run in batch.runs { try capture(run, of: batch.diskIndex) }
+    }
+    try output.seal()
+  }
+
+  /// The new pages once more, before the first old one is overwritten: they inflate, and have the digests of the record.
+  private func checkContent(of batch: BatchRecord, at offset: Int64) throws(StandbyError) {
+    let source = sources[batch.diskIndex]
+    let isRight: Bool
+    if let data = try? opener.inflate(batch.codec, batch.payload, rawLength: batch.rawLength) {
+      isRight = try source.digester.map { (digester) throws(StandbyError) -> Bool in
+        guard batch.hasDigests else { return true }
+        let digests = try digesting { () throws(DigestError) in
+          try opener.digests(of: data, runs: batch.runs, grid: source.disk.grid, digester)
+        }
+        return digests.indices.allSatisfy { digests[$0] == batch.digestBytes.digest(at: $0 * PageDigest.byteCount) }
+      } ?? true
+    } else {
+      isRight = false
+    }
+    guard isRight else {
+      throw .journalDamaged(
+        path: journal.file.path, detail: "the pages of the record at byte \(offset) are not what was received")
+    }
+  }
+
+  private func capture(_ run: PageRun, of index: Int) throws(StandbyError) {
+    let source = sources[index]
+    let grid = source.disk.grid
+    let atOnce = Int64(Limits.batchBytes / grid.pageSizeBytes)
+    var page = run.firstPage
+    while page < run.pages.upperBound {
+      if run.kind == .zero {
+        guard let next = try nextContent(from: page, source), next < run.pages.upperBound else { return }
+        page = max(page, next)
+      }
+      let leafEnd = (page / Int64(PageGrid.pagesPerLeaf) + 1) * Int64(PageGrid.pagesPerLeaf)
+      let end = min(run.pages.upperBound, leafEnd, page + atOnce)
+      try capture(page..<end, of: index, source)
+      page = end
+    }
+  }
+
+  /// The first page at or after `page` of which disk or map say that it may hold something: zero runs can be long.
+  private func nextContent(from page: Int64, _ source: Source) throws(StandbyError) -> Int64? {
+    let (perLeaf, pageBytes) = (Int64(PageGrid.pagesPerLeaf), Int64(source.disk.grid.pageSizeBytes))
+    let allocated = try storing { () throws(IOError) in
+      try source.file.allocatedRange(atOrAfter: page * pageBytes)
+    }
+    let leaf = try digesting { () throws(DigestError) in
+      try source.base?.leafWithContent(atOrAfter: page / perLeaf)
+    }
+    return [allocated.map { $0.offset / pageBytes }, leaf.map { $0 * perLeaf }].compactMap { $0 }.min()
+  }
+
+  /// Pages of one leaf, at most 1 MiB of them.
+  private func capture(_ pages: Range<Int64>, of index: Int, _ source: Source) throws(StandbyError) {
+    let bytes = source.disk.grid.bytes(of: pages)
+    let buffer = chunk.bytes.part(0, Int(bytes.length))
+    try storing { () throws(IOError) in try source.file.read(into: buffer, at: bytes.offset) }
+    if let base = source.base, let digester = source.digester {
+      try compare(pages, UnsafeRawBufferPointer(buffer), source.disk, base, digester)
+    }
+    try output.add(pages, UnsafeRawBufferPointer(buffer), diskIndex: index, grid: source.disk.grid)
+  }
+
+  private func compare(
+    _ pages: Range<Int64>, _ bytes: UnsafeRawBufferPointer, _ disk: RecordFileHeader.Disk, _ base: DigestMap,
+    _ digester: PageDigester
+  ) throws(StandbyError) {
+    let found = found.bytes.bindMemory(to: PageDigest.self)
+    let expected = expected.bytes.bindMemory(to: PageDigest.self)
+    let (leaf, first) = pages.lowerBound.quotientAndRemainder(dividingBy: Int64(PageGrid.pagesPerLeaf))
+    try digesting { () throws(DigestError) in
+      try digester.digest(pages: bytes, pageSizeBytes: disk.grid.pageSizeBytes, into: found)
+      try base.readLeaf(leaf, into: expected)
+    }
+    for offset in 0..<pages.count where found[offset] != expected[Int(first) + offset] {
+      throw .diverged(
+        disk: disk.disk, page: pages.lowerBound + Int64(offset),
+        detail: "the page is not what was written there by the last point")
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import ReplModel
+
+@testable import ReplService
+
+/// Status documents for tests.
+enum StatusSamples {
+  /// 2026-11-22T12:00:00Z.
+  static let now = WallTime(millisecondsSince1970: 1_795_348_800_000)
+
+  static func time(secondsAgo: Double) -> WallTime {
+    WallTime(millisecondsSince1970: now.millisecondsSince1970 - Int64(secondsAgo * 1000))
+  }
+
+  static func vm(_ number: UInt64, _ name: String, _ state: VMStatus.State) -> VMStatus {
+    VMStatus(vm: VMID(high: 0, low: number), name: name, peer: "site-b", state: state, rpoSeconds: 900)
+  }
+
+  /// In time, one pass behind it.
+  static var idle: VMStatus {
+    var vm = vm(1, "web01", .idle)
+    vm.newestPoint = VMStatus.Point(
+      reference: PointReference(epoch: Epoch(1), number: 7), frozenAt: time(secondsAgo: 245.5),
+      label: .crashConsistent)
+    vm.lastPass = VMStatus.Pass(
+      pass: PassID(high: 1, low: 1), startedAt: time(secondsAgo: 246), durationSeconds: 4.25,
+      readBytes: 3 << 30, changedBytes: 1_610_612, wireBytes: 400_000)
+    vm.passesCommitted = 7
+    return vm
+  }
+
+  /// Late, failed, trying again.
+  static var failing: VMStatus {
+    var vm = vm(2, "db \"prod\"\\1\n\u{1B}[31m", .failing)
+    vm.newestPoint = VMStatus.Point(
+      reference: PointReference(epoch: Epoch(1), number: 3), frozenAt: time(secondsAgo: 7200), label: .fuzzy)
+    vm.lastFailure = VMStatus.Failure(
+      at: time(secondsAgo: 65), phase: "connect",
+      cause: "dr:7443: connection refused; is repl-receiver running?",
+      remedy: .retryPass)
+    vm.passesCommitted = 3
+    vm.passesFailed = 9
+    return vm
+  }
+
+  /// The first copy, under way.
+  static var seeding: VMStatus {
+    var vm = vm(3, "big", .seeding)
+    vm.running = VMStatus.Running(
+      pass: PassID(high: 2, low: 2), phase: "send", startedAt: time(secondsAgo: 3700), doneBytes: 512 << 30,
+      totalBytes: 1 << 40, wireBytes: 200 << 30)
+    return vm
+  }
+
+  static var document: StatusDocument {
+    StatusDocument(
+      role: .sender, version: "1.2.3", daemonRunning: true, generatedAt: now, vms: [idle, failing, seeding])
+  }
+}

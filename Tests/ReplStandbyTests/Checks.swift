@@ -1,0 +1,91 @@
+import Glibc
+import ReplDigest
+import ReplIO
+import ReplModel
+import ReplTestKit
+import Testing
+
+@testable import ReplStandby
+
+/// Checks of the promises, for use after every fault.
+struct Checks {
+  /// By pass: what the source had.
+  let senders: [PassID: Sender]
+
+  init(_ senders: [Sender]) {
+    self.senders = Dictionary(
+      uniqueKeysWithValues: senders.enumerated().map { (Bench.pass($0.offset + 1), $0.element) })
+  }
+
+  /// P1 and P2: the standby holds exactly its newest point, byte for byte and digest for digest, and no marker is left.
+  func holdsItsNewestPoint(_ standby: Standby, on machine: SimulatedMachine, _ context: String) throws {
+    let home = try machine.disk("store").openDirectory(standby.directoryName)
+    #expect(try !home.contains("SETTLING.txt"), "\(context): marker left behind")
+    guard let point = standby.catalog.newest else {
+      #expect(try !home.contains("web-01.vmx"), "\(context): a VMX before the first point")
+      return
+    }
+    let sender = try #require(senders[point.pass], "\(context): unknown pass \(point.pass)")
+    for (index, disk) in Bench.diskIDs.enumerated() {
+      let entry = try #require(standby.catalog.disk(disk))
+      let bytes = try Bench.bytes(of: home.openFile(entry.flatFileName, .read))
+      #expect(isSame(bytes, sender.image.disks[index]), "\(context): disk \(index) is not that of \(point.reference)")
+      #expect(point.disk(disk)?.root == sender.roots[index], "\(context): root of disk \(index)")
+      let report = try standby.verifyDisk(disk)
+      #expect(report.isClean, "\(context): \(report)")
+      #expect(report.pagesChecked == Bench.grids[index].pageCount, "\(context): \(report)")
+      let descriptor = try Bench.bytes(of: home.openFile(entry.descriptorFileName, .read))
+      #expect(String(decoding: descriptor, as: UTF8.self).hasSuffix(" \(point.reference)\n"), "\(context)")
+    }
+    let vmx = try Bench.bytes(of: home.openFile("web-01.vmx", .read))
+    #expect(vmx == Array("# replicated\n".utf8) + sender.image.vmx, "\(context): VMX")
+    #expect(try Bench.bytes(of: home.openFile("web-01.nvram", .read)) == sender.image.nvram, "\(context): NVRAM")
+    try hasTheWayBack(standby, on: machine, context)
+  }
+
+  /// The undo file of the point before the newest is there and sealed, and no other.
+  private func hasTheWayBack(_ standby: Standby, on machine: SimulatedMachine, _ context: String) throws {
+    let points = standby.home.points
+    guard standby.catalog.points.count == 2 else { return }
+    let name = StandbyLayout.undo(backTo: standby.catalog.points[0].reference)
+    let names = try points.entryNames().filter { $0.hasSuffix(".undo") }
+    #expect(names == [name], "\(context): \(names)")
+    let reader = try #require(try RecordReader.open(points.openFile(name, .read)), "\(context)")
+    let older = try #require(senders[standby.catalog.points[0].pass])
+    let newer = try #require(senders[standby.catalog.points[1].pass])
+    var disks = newer.image.disks
+    var isSealed = false
+    while let record = try reader.next() {
+      if record.type == .seal { isSealed = true }
+      guard record.type == .batch else { continue }
+      let batch = try #require(BatchRecord(record, disks: reader.header.description.disks))
+      let index = try #require(Bench.diskIDs.firstIndex(of: reader.header.description.disks[batch.diskIndex].disk))
+      let data = try BatchOpener().inflateCopy(batch)
+      var offset = 0
+      for run in batch.runs {
+        let range = Bench.grids[index].bytes(of: run.pages)
+        let bytes =
+          run.kind == .zero
+          ? [UInt8](repeating: 0, count: Int(range.length)) : Array(data[offset..<(offset + Int(range.length))])
+        if run.kind == .data { offset += Int(range.length) }
+        disks[index].replaceSubrange(Int(range.offset)..<Int(range.end), with: bytes)
+      }
+    }
+    #expect(isSealed, "\(context): undo file without a seal")
+    let leadsBack = zip(disks, older.image.disks).allSatisfy { isSame($0, $1) }
+    #expect(leadsBack, "\(context): the undo file does not lead back to the older point")
+  }
+}
+
+extension BatchOpener {
+  func inflateCopy(_ batch: BatchRecord) throws -> [UInt8] {
+    [UInt8](copying: try inflate(batch.codec, batch.payload, rawLength: batch.rawLength))
+  }
+}
+
+/// As `==`, which takes most of the tests' time in debug builds.
+func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+  left.count == right.count && left.withUnsafeBytes { left in
+    right.withUnsafeBytes { memcmp(left.baseAddress!, $0.baseAddress!, left.count) == 0 }
+  }
+}
