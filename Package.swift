@@ -84,5 +84,34 @@ let package = Package(
         "ReplFailover", "ReplIO", "ReplModel", "ReplPass", "ReplService", "ReplStandby", "ReplTLS",
         "ReplTransport", argumentParser, lifecycle, logging,
       ]),
+    // Tests
+    module("ReplTestKit", ["ReplIO", "ReplModel"]),
+    tests("ReplModelTests", ["ReplModel"]),
+    tests("ReplIOTests", ["ReplIO", "ReplModel"]),
+    tests("ReplCompressionTests", ["ReplCompression", "ReplModel"]),
+    tests("ReplTLSTests", ["ReplIO", "ReplModel", "ReplTLS"]),
+    tests("ReplDigestTests", ["COpenSSL", "ReplDigest", "ReplIO", "ReplModel"]),
+    tests("ReplVMDKTests", ["ReplIO", "ReplModel", "ReplVMDK"]),
+    tests("ReplVMXTests", ["ReplModel", "ReplVMX"]),
+    tests("ReplProtocolTests", ["ReplCompression", "ReplModel", "ReplProtocol"]),
+    tests(
+      "ReplStandbyTests",
+      ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplStandby", "ReplTestKit"]),
+    tests("ReplTransportTests", ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS", "ReplTransport"]),
+    tests(
+      "ReplSourceTests",
+      ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplSource", "ReplTestKit"]),
+    tests("ReplFailoverTests", ["ReplFailover", "ReplModel", "ReplStandby"]),
+    tests(
+      "ReplPassTests",
+      [
+        "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplSource", "ReplStandby", "ReplTLS",
+        "ReplTestKit", "ReplTransport",
+      ]),
+    tests("ReplServiceTests", ["ReplIO", "ReplModel", "ReplService"], exclude: ["Configs"]),
+    tests("TidyTests", []),
+    tests(
+      "EndToEndTests",
+      ["ReplCompression", "ReplIO", "ReplModel", "ReplReceiver", "ReplSender", "ReplService", "ReplTestKit"]),
   ]
 )

@@ -25,6 +25,7 @@ public enum Codec: UInt8, Sendable, CaseIterable {
 }
 
 extension Codec: CustomStringConvertible {
+  /// The name.
   public var description: String { name }
 }
 

@@ -22,7 +22,9 @@ public struct CompressionError: ActionableError, Hashable {
     case library
   }
 
+  /// Which rule was broken.
   public let code: Code
+  /// The codec of the block.
   public let codec: Codec
   /// For people.
   public let detail: String

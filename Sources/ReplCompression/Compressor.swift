@@ -1,6 +1,7 @@
 /// Packs blocks with one codec. One per thread: the library's memory is reserved once and used for every
 /// block.
 public final class Compressor {
+  /// What it packs with.
   public let codec: Codec
   private let engine: Engine
 

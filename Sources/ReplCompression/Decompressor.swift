@@ -4,6 +4,7 @@ public final class Decompressor {
   private var zlib: InflateStream?
   private var zstd: ZstdUnpacker?
 
+  /// Reserves nothing yet.
   public init() {}
 
   /// Unpacks exactly `destination.count` bytes from exactly all of `source`.

@@ -28,6 +28,7 @@ public final class DigestDelta: DigestView {
     var root: Root?
   }
 
+  /// That of the base map.
   public let format: DigestMapFormat
   /// The root of the base map that this delta is over.
   public let baseRoot: Root
@@ -122,6 +123,7 @@ public final class DigestDelta: DigestView {
     }
   }
 
+  /// The delta's version of the leaf, else the base's.
   public func readLeaf(
     _ leaf: Int64, into digests: UnsafeMutableBufferPointer<PageDigest>
   ) throws(DigestError) {
@@ -131,6 +133,7 @@ public final class DigestDelta: DigestView {
     try content.readLeaves(from: leaf, into: PageDigestLayout.bytes(digests))
   }
 
+  /// Leaves of the delta count as content, also when they are all zero.
   public func leafWithContent(atOrAfter leaf: Int64) throws(DigestError) -> Int64? {
     let inBase = try base.leafWithContent(atOrAfter: leaf)
     let here = held.withLock { $0.touched[0].next(atOrAfter: max(0, leaf)) }

@@ -27,11 +27,13 @@ public struct DigestError: ActionableError, Hashable {
     case storage
   }
 
+  /// What kind of failure it is; code asks this.
   public let code: Code
   /// The file or thing, for people.
   public let subject: String
   /// What was found, what was expected, the next step.
   public let detail: String
+  /// The storage's own error, when there is one.
   public let cause: IOError?
 
   /// For views and stores of other modules as well, which answer with this error.

@@ -4,6 +4,7 @@ import ReplModel
 /// The secret under which an installation digests pages. Whoever holds it could craft pages that look
 /// unchanged.
 public struct DigestKey: Sendable, Equatable {
+  /// Names the key in headers, offers and logs.
   public let id: KeyID
   /// 32 bytes.
   public let bytes: [UInt8]

@@ -51,8 +51,8 @@ public enum DigestKeyFile {
     guard fields.uint32(at: 8) == version, fields.uint32(at: 12) == DigestMapFormat.algorithm else {
       throw DigestError(
         .foreign, path,
-        "key file version \(fields.uint32(at: 8)), algorithm \(fields.uint32(at: 12)); this program knows 1 and 1; "
-          + "use the version of vmrepl that wrote it")
+        "key file version \(fields.uint32(at: 8)), algorithm \(fields.uint32(at: 12)); this program knows "
+          + "1 and 1; use the version of vmrepl that wrote it")
     }
     guard fields.isZero(64..<96) else { throw damaged(path, "its reserved bytes are not zero") }
     return DigestKey(id: fields.identifier(at: 16), bytes: fields.slice(at: 32, count: 32))!
@@ -61,7 +61,7 @@ public enum DigestKeyFile {
   private static func damaged(_ path: String, _ found: String) -> DigestError {
     DigestError(
       .damaged, path,
-      "the digest key cannot be used: \(found); the peer may still have the key, else remove the file and every disk "
-        + "is read again")
+      "the digest key cannot be used: \(found); the peer may still have the key, else remove the file "
+        + "and every disk is read again")
   }
 }

@@ -25,6 +25,7 @@ public final class DigestMap: DigestView {
     var isSuspect = false
   }
 
+  /// What it is a map of.
   public let format: DigestMapFormat
   let content: DigestFile
   let held: Mutex<Held>
@@ -78,6 +79,7 @@ public final class DigestMap: DigestView {
     return DigestMap(format: format, content: DigestFile(file: file, layout: layout), held: held)
   }
 
+  /// As the newest header says.
   public var state: State {
     held.withLock { held in
       switch held.header.state {
@@ -88,6 +90,7 @@ public final class DigestMap: DigestView {
     }
   }
 
+  /// From the file, in any state of the map. Not checked against its node: `verify` does that.
   public func readLeaf(
     _ leaf: Int64, into digests: UnsafeMutableBufferPointer<PageDigest>
   ) throws(DigestError) {
@@ -96,6 +99,7 @@ public final class DigestMap: DigestView {
     try content.readLeaves(from: leaf, into: PageDigestLayout.bytes(digests))
   }
 
+  /// Holes of the file are left out.
   public func leafWithContent(atOrAfter leaf: Int64) throws(DigestError) -> Int64? {
     try content.leafWithContent(atOrAfter: leaf)
   }

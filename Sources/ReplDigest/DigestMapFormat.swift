@@ -5,10 +5,14 @@ public struct DigestMapFormat: Sendable, Equatable {
   /// Poly1305 page digests in the tree of the page DigestMapFormat. The only algorithm there is.
   public static let algorithm: UInt32 = 1
 
+  /// The disk.
   public let disk: DiskID
+  /// Its size and page size.
   public let grid: PageGrid
+  /// The key that its pages were digested with.
   public let keyID: KeyID
 
+  /// Any combination; a file says which one it has.
   public init(disk: DiskID, grid: PageGrid, keyID: KeyID) {
     self.disk = disk
     self.grid = grid

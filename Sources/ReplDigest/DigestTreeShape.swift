@@ -3,11 +3,13 @@ import ReplModel
 /// How many nodes the digest tree of a disk has at each level. Level 1 has one node per leaf of 256
 /// digests; each node above stands for up to 256 nodes below; the top level has one.
 public struct DigestTreeShape: Sendable, Equatable {
+  /// Children per node.
   public static let fanOut = 256
 
   /// Nodes per level; the first is level 1.
   private let counts: [Int64]
 
+  /// The tree of a disk.
   public init(grid: PageGrid) {
     var counts = [grid.leafCount]
     while counts.last! > 1 {

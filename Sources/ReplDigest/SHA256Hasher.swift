@@ -16,6 +16,7 @@ public final class SHA256Hasher {
 
   private let context: OpaquePointer
 
+  /// Ready to hash.
   public init() {
     guard let made = EVP_MD_CTX_new() else { fatalError("out of memory: SHA-256 context") }
     context = made

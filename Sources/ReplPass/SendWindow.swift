@@ -84,6 +84,19 @@ final class SendWindow: Sendable {
   func noteSettled() { state.withLock { $0.isSettled = true } }
   func fail(_ error: PassError) { state.withLock { if $0.failure == nil { $0.failure = error } } }
 
+  /// Waits until the receiving thread has come to its end. False when it has not.
+  func waitForFailure(seconds: Double) -> Bool {
+    state.wait(seconds: seconds) { $0.failure == nil ? nil : true } ?? false
+  }
+
+  /// What the receiver said when it ended the session: the better reason than that the connection broke.
+  var peerError: PassError? {
+    state.withLock { state in
+      if case .wire(.peer)? = state.failure { return state.failure }
+      return nil
+    }
+  }
+
   /// The receiver's requests so far; taken once.
   func takeResends() -> [(Resend, ResumeTracker.Token)] {
     state.withLock { state in

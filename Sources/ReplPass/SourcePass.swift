@@ -97,10 +97,13 @@ public final class SourcePass: Sendable {
   /// One connection.
   private func attempt() throws(PassError) -> Report {
     setPhase("connect")
+    let dial = ConnectionAttempt()
     let connection: FrameConnection
     do throws(TransportError) {
-      connection = try FrameConnection.connect(
-        to: settings.receiver, context: settings.tls, options: settings.transport)
+      connection = try stop.whileWatching(wake: { dial.cancel() }) { () throws(TransportError) in
+        try FrameConnection.connect(
+          to: settings.receiver, context: settings.tls, options: settings.transport, attempt: dial)
+      }
     } catch { throw .transport(error) }
     defer {
       shared.withLock { $0.wireBytes += connection.wireBytesSent }

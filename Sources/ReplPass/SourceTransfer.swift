@@ -58,9 +58,11 @@ final class SourceTransfer: Sendable {
       return (point, isSettled)
     } catch {
       conversation.tell(error)
+      // A connection that cannot send any more may still hold the peer's reason: the receiving thread reads on to the end.
+      if case .transport = error { _ = window.waitForFailure(seconds: 2) }
       conversation.connection.interrupt()
       receiver.join()
-      throw error
+      throw window.peerError ?? error
     }
   }
 

@@ -34,7 +34,8 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     let config = try option.load()
     TLSRuntime.prepareProcess()
-    let output = LogOutput.standardError(level: once ? max(config.logLevel, .warning) : config.logLevel)
+    // With --once every result is a sentence on the terminal already.
+    let output = LogOutput.standardError(level: once ? .critical : config.logLevel)
     let runtime: SenderRuntime
     do {
       runtime = try SenderRuntime(config: config, output: output)

@@ -3,6 +3,7 @@ import NIOHTTP1
 import NIOPosix
 import ReplIO
 import ReplModel
+import Synchronization
 
 /// What `/healthz` answers.
 public enum Health: Sendable, Hashable {
@@ -24,6 +25,13 @@ public final class StatusServer: Sendable {
   private let group: MultiThreadedEventLoopGroup
   private let listener: NIOAsyncChannel<Connection, Never>
   private let pages: StatusPages
+
+  /// Whoever serves shuts the event loop down: nothing may wait for a loop that is gone.
+  private enum Phase {
+    case bound, serving, ended
+  }
+
+  private let phase = Mutex(Phase.bound)
 
   private init(
     port: Int, group: MultiThreadedEventLoopGroup, listener: NIOAsyncChannel<Connection, Never>,
@@ -60,8 +68,24 @@ public final class StatusServer: Sendable {
     }
   }
 
-  /// Serves until the task is cancelled or `stop` is called, then ends every connection.
+  /// Serves until the task is cancelled or `stop` is called, then ends every connection. Serves once: called
+  /// again, or after `stop`, it returns at once.
   public func run() async {
+    guard enter(.serving, from: .bound) else { return }
+    await serveUntilClosed()
+  }
+
+  /// Makes `run` end, or gives the port of a server that never ran back.
+  public func stop() async {
+    let neverRan = enter(.ended, from: .bound)
+    guard neverRan || phase.withLock({ $0 == .serving }) else { return }
+    // It may be closed already, which is what is wanted.
+    try? await listener.channel.close()
+    // Connections that nobody took are let go by the same loop, before their event loop is.
+    if neverRan { await serveUntilClosed() }
+  }
+
+  private func serveUntilClosed() async {
     do {
       try await withThrowingDiscardingTaskGroup { tasks in
         try await listener.executeThenClose { connections in
@@ -75,14 +99,16 @@ public final class StatusServer: Sendable {
     } catch {
       // The listener was closed or the task cancelled: both are how a server ends.
     }
+    phase.withLock { $0 = .ended }
     await Self.end(group)
   }
 
-  /// Closes the listener: `run` ends, and a server that never ran gives its port back.
-  public func stop() async {
-    // It may be closed already, which is what is wanted.
-    try? await listener.channel.close()
-    await Self.end(group)
+  private func enter(_ next: Phase, from expected: Phase) -> Bool {
+    phase.withLock { phase in
+      guard phase == expected else { return false }
+      phase = next
+      return true
+    }
   }
 
   private static func end(_ group: MultiThreadedEventLoopGroup) async {

@@ -108,7 +108,7 @@ public enum AmountText {
       ? "\(Int(value.rounded())) \(units[unit])" : "\(tenths / 10).\(tenths % 10) \(units[unit])"
   }
 
-  /// `0.4 s`, `59 s`, `12m 5s`, `3h 20m`, `2d 4h`.
+  /// `0.4 s`, `59 s`, `12m 5s`, `3h`, `2d 4h`.
   public static func duration(seconds: Double) -> String {
     guard seconds.isFinite, seconds >= 0 else { return "0 s" }
     if seconds < 10 {
@@ -118,8 +118,16 @@ public enum AmountText {
     // A hundred years is enough for every real value and keeps the conversion safe.
     let whole = Int(min(seconds, 3.2e9).rounded())
     if whole < 60 { return "\(whole) s" }
-    if whole < 3600 { return "\(whole / 60)m \(whole % 60)s" }
-    if whole < 86_400 { return "\(whole / 3600)h \(whole % 3600 / 60)m" }
-    return "\(whole / 86_400)d \(whole % 86_400 / 3600)h"
+    if whole < 3600 { return pair(whole, 60, "m", 1, "s") }
+    if whole < 86_400 { return pair(whole, 3600, "h", 60, "m") }
+    return pair(whole, 86_400, "d", 3600, "h")
+  }
+
+  /// Two units, or one when nothing is left for the second.
+  private static func pair(
+    _ seconds: Int, _ large: Int, _ name: String, _ small: Int, _ smallName: String
+  ) -> String {
+    let rest = seconds % large / small
+    return rest == 0 ? "\(seconds / large)\(name)" : "\(seconds / large)\(name) \(rest)\(smallName)"
   }
 }

@@ -124,7 +124,11 @@ extension IncomingPass {
             + "\(claim.zeroPages)")
       }
       let root = try digesting { () throws(DigestError) in try targets[index].overlay.delta.root() }
-      guard root == claim.root else { throw .rootMismatch(disk: disk, expected: claim.root, found: root) }
+      guard root == claim.root else {
+        // The map on which this was built may be damaged: the next pass reads the disk instead.
+        standby.dropMap(of: disk)
+        throw .rootMismatch(disk: disk, expected: claim.root, found: root)
+      }
     }
     if let missing = filesWanted.first { throw .damagedFile(missing, detail: "it did not come") }
   }

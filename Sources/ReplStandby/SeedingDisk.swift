@@ -22,10 +22,10 @@ final class SeedingDisk: BatchTarget {
   init(_ entry: CatalogDisk, offered: PassOffer.Disk, in standby: Standby) throws(StandbyError) {
     self.offered = offered
     self.standby = standby
-    let (file, isFresh) = try standby.openSeedFile(entry)
-    self.file = file
     let suspicion = standby.suspicion(of: entry.disk)
     let isSuspect = entry.isSuspect || standby.store.isSuspect(suspicion)
+    let (file, isFresh) = try standby.openSeedFile(entry, isSuspect: isSuspect)
+    self.file = file
     let headStart = isFresh || isSuspect ? nil : Self.headStart(entry, standby)
     // What a killed program wrote and never synced is in the cache, and so in a map made by reading.
     isDirty = headStart == nil
@@ -104,9 +104,7 @@ final class SeedingDisk: BatchTarget {
       try file.sync()
     } catch {
       isTrusted = false
-      standby.store.markSuspect(standby.suspicion(of: offered.disk))
-      // The durable note may fail as well; then this process knows, and the pass tells the failure either way.
-      try? standby.setSuspect(offered.disk, true)
+      standby.distrust(offered.disk)
       throw StandbyError(error)
     }
     isDirty = false
@@ -139,6 +137,13 @@ final class SeedingDisk: BatchTarget {
 
 extension Standby {
   func suspicion(of disk: DiskID) -> String { "\(catalog.standby)/\(disk)" }
+
+  /// Notes that a sync of a seeding disk failed. The durable note may fail as well; then this process knows, and the
+  /// caller tells the failure either way.
+  func distrust(_ disk: DiskID) {
+    store.markSuspect(suspicion(of: disk))
+    try? setSuspect(disk, true)
+  }
 
   func setSuspect(_ disk: DiskID, _ isSuspect: Bool) throws(StandbyError) {
     try update { catalog in

@@ -59,20 +59,36 @@ final class Settling {
     try storing { () throws(IOError) in
       if try points.contains(unsealed) { try points.removeFile(unsealed) }
     }
-    let description = RecordFileHeader.Description(
-      vm: header.vm, pass: point.pass, base: base, disks: header.disks)
-    let capture = try UndoCapture(
-      standby: standby, basePoint: basePoint, journal: reader, name: unsealed, description: description)
-    try capture.run()
+    do throws(StandbyError) {
+      try capture(unsealed, basePoint)
+    } catch {
+      guard case .diverged(let disk, .some, _) = error, let member = basePoint.disk(disk) else { throw error }
+      // Disk or map is wrong. Reading all of the disk tells: this throws unless it has the root of its point.
+      _ = try standby.rebuildMap(of: member, at: basePoint)
+      try storing { () throws(IOError) in try points.removeFile(unsealed) }
+      try capture(unsealed, basePoint)
+    }
     try storing { () throws(IOError) in
       try points.rename(unsealed, to: name)
       try points.sync()
     }
   }
 
+  private func capture(_ name: String, _ basePoint: RecoveryPoint) throws(StandbyError) {
+    let description = RecordFileHeader.Description(
+      vm: header.vm, pass: point.pass, base: header.base, disks: header.disks)
+    let capture = try UndoCapture(
+      standby: standby, basePoint: basePoint, journal: reader, name: name, description: description)
+    try capture.run()
+  }
+
   /// An undo file that has its name was sealed before any disk was written; capturing again would save new pages as old.
   private func checkSealedUndo(_ name: String) throws(StandbyError) {
-    let file = try storing { () throws(IOError) in try standby.home.points.openFile(name, .read) }
+    let file = try storing { () throws(IOError) in
+      // That the name can be seen does not say that it was durable before a crash.
+      try standby.home.points.sync()
+      return try standby.home.points.openFile(name, .read)
+    }
     guard let undo = try RecordReader.open(file), undo.header.kind == .undo,
       undo.header.description.pass == point.pass
     else {
@@ -199,13 +215,13 @@ final class Settling {
       if try directory.contains(StandbyLayout.settlingFile) {
         try directory.removeFile(StandbyLayout.settlingFile)
       }
-      // Also when it was gone already: its removal may not have been durable.
+      // Also when it was gone already: its removal may not have been durable. The same for the undo files.
       try directory.sync()
       let kept = header.base.map(StandbyLayout.undo(backTo:))
-      let points = standby.home.points
-      let old = try points.entryNames().filter { $0 != kept }
-      for name in old { try points.removeFile(name) }
-      if !old.isEmpty { try points.sync() }
+      for name in try standby.home.points.entryNames() where name != kept {
+        try standby.home.points.removeFile(name)
+      }
+      try standby.home.points.sync()
     }
     try standby.dropJournal(journalName)
   }

@@ -25,22 +25,26 @@ extension Standby {
   }
 
   /// Opens the data file of a disk whose first copy is under way; makes it when it is missing. `isFresh` when nothing of an
-  /// earlier pass can be in it.
-  func openSeedFile(_ disk: CatalogDisk) throws(StandbyError) -> (file: any StorageFile, isFresh: Bool) {
-    let (file, isFresh) = try storing { () throws(IOError) -> (any StorageFile, Bool) in
-      let isMissing = try !home.directory.contains(disk.flatFileName)
-      let file = try home.directory.openFile(disk.flatFileName, .createIfMissing)
+  /// earlier pass can be in it. The size of a suspect one is set once more, like everything in it.
+  func openSeedFile(
+    _ disk: CatalogDisk, isSuspect: Bool
+  ) throws(StandbyError) -> (file: any StorageFile, isFresh: Bool) {
+    let isMissing = try storing { () throws(IOError) in try !home.directory.contains(disk.flatFileName) }
+    let file = try storing { () throws(IOError) in
+      try home.directory.openFile(disk.flatFileName, .createIfMissing)
+    }
+    try checkUnused(file)
+    do {
       let isSized = try file.currentSizeBytes() == disk.grid.sizeBytes
-      if !isSized { try file.truncate(to: disk.grid.sizeBytes) }
-      if isMissing || !isSized {
-        try file.sync()
-      }
+      if !isSized || isSuspect { try file.truncate(to: disk.grid.sizeBytes) }
+      try file.sync()
       // Also for a file that is there: a crash may have come before its name was durable.
       try home.directory.sync()
       return (file, isMissing || !isSized)
+    } catch {
+      distrust(disk.disk)
+      throw StandbyError(error)
     }
-    try checkUnused(file)
-    return (file, isFresh)
   }
 
   private func checkUnused(_ file: any StorageFile) throws(StandbyError) {

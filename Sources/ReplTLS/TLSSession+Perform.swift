@@ -61,7 +61,8 @@ extension TLSSession {
   /// Remembers a failure for the direction that it ends, and answers the one to report.
   ///
   /// A socket that takes no more bytes may still hold the peer's last words: the alert of a server that
-  /// refuses our certificate, which is then the cause to report, or an error message, which whoever reads gets.
+  /// refuses our certificate, which is then the cause to report, or an error message, which whoever reads
+  /// gets.
   private func record(
     _ failure: OpenSSLFailure, of operation: Operation, in state: inout State
   ) -> OpenSSLFailure {

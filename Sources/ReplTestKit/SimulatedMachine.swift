@@ -109,5 +109,8 @@ public struct Moment: Sendable, CustomStringConvertible {
     return SimulatedMachine(state: state.restarted(survivors))
   }
 
+  /// The machine just before this operation with the program killed: nothing unsynced is lost yet, locks are gone.
+  public func kill() -> SimulatedMachine { SimulatedMachine(state: before).kill() }
+
   public var description: String { "operation \(number): \(kind.rawValue) \(path)" }
 }

@@ -44,8 +44,7 @@ public struct VMDKError: ActionableError, Hashable {
   public var remedy: Remedy {
     switch code {
     case .unknownCreateType, .unsupportedCreateType, .unsupportedFormat, .encrypted, .nameLeavesFolder,
-      .unsafeName,
-      .symbolicLink, .notARegularFile, .unknownEncoding, .sizeNotInSectors, .badStandbyName:
+      .unsafeName, .symbolicLink, .notARegularFile, .unknownEncoding, .sizeNotInSectors, .badStandbyName:
       .stopVM
     default: cause?.remedy ?? .abandonPass
     }

@@ -123,7 +123,7 @@ final class CuttingProxy: Sendable {
       let allowed = min(count, limit.map { $0 - passed } ?? count)
       var sent = 0
       while sent < allowed {
-        let written = buffer.withUnsafeBytes { send(to, $0.baseAddress! + sent, allowed - sent, Int32(MSG_NOSIGNAL.rawValue)) }
+        let written = buffer.withUnsafeBytes { send(to, $0.baseAddress! + sent, allowed - sent, Int32(MSG_NOSIGNAL)) }
         if written <= 0 { return pair.end(true) }
         sent += written
       }

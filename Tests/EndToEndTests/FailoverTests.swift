@@ -1,5 +1,6 @@
 import Foundation
 import ReplModel
+import ReplTestKit
 import Testing
 
 /// Failover with the real executables, and what happens to a sender that comes back.
@@ -83,12 +84,12 @@ import Testing
     let failed = try failover(lab, ["web01", "--yes"])
     #expect(failed.status == 1 && failed.errors.contains("/bin/sh"))
     #expect(try lab.startPass().finish(seconds: 60).status == 77, "fenced although the failover is not complete")
-    FileManager.default.createFile(atPath: "\(lab.storeFolder)/ready", contents: nil)
+    _ = FileManager.default.createFile(atPath: "\(lab.storeFolder)/ready", contents: nil)
     let began = Date()
     let hung = try failover(lab, ["web01", "--yes"])
     #expect(hung.status == 1 && hung.errors.contains("did not end within"))
     #expect(Date().timeIntervalSince(began) < 15)
-    FileManager.default.createFile(atPath: "\(lab.storeFolder)/awake", contents: nil)
+    _ = FileManager.default.createFile(atPath: "\(lab.storeFolder)/awake", contents: nil)
     let done = try failover(lab, ["web01", "--yes"])
     #expect(done.status == 0 && done.errors.contains("on"), "\(done.errors)")
   }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import ReplTestKit
 import Testing
 
 /// Killing a process keeps the page cache: this proves the order of steps, not durability, which the sweeps over

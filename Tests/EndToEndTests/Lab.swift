@@ -192,22 +192,7 @@ final class Lab {
     return result.status == 0
   }
 
-  func expectIdentical(_ location: SourceLocation = #_sourceLocation) throws {
-    for disk in diskNames.indices {
-      #expect(try isIdentical(disk: disk), "disk \(disk)", sourceLocation: location)
-    }
-  }
-}
-
-/// A reproducible source of random numbers (SplitMix64, Steele et al. 2014).
-struct SeededRandom: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
+  func expectIdentical(_ context: String = "") throws {
+    for disk in diskNames.indices { #expect(try isIdentical(disk: disk), "disk \(disk) \(context)") }
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import ReplTestKit
 import Testing
 
 /// Cut connections, lost answers, lost maps: whatever happens, only what the receiver does not hold travels again.

@@ -1,5 +1,6 @@
 import Foundation
 import ReplModel
+import ReplTestKit
 import Testing
 
 /// The main job, with the two real executables.
@@ -123,7 +124,7 @@ import Testing
     try lab.writeVMX()
     try lab.configure()
     try lab.startReceiver()
-    FileManager.default.createFile(atPath: "\(lab.sourceFolder)/web01-1234.vswp", contents: nil)
+    _ = FileManager.default.createFile(atPath: "\(lab.sourceFolder)/web01-1234.vswp", contents: nil)
     let refused = try lab.startPass().finish(seconds: 60)
     #expect(refused.status == 1)
     #expect(refused.errors.contains("web01-1234.vswp") && refused.errors.contains("allow_fuzzy"))

@@ -37,7 +37,7 @@ enum Tool {
   /// Runs a program that must succeed.
   @discardableResult
   static func must(
-    _ arguments: [String], seconds: Double = 120, location: SourceLocation = #_sourceLocation
+    _ arguments: [String], seconds: Double = 120
   ) throws -> String {
     let result = try run(arguments, seconds: seconds)
     guard result.status == 0 else {
@@ -63,8 +63,8 @@ final class Running {
     let stem = NSTemporaryDirectory() + "vmrepl-run-\(UUID().uuidString)"
     outputPath = stem + ".out"
     errorPath = stem + ".err"
-    FileManager.default.createFile(atPath: outputPath, contents: nil)
-    FileManager.default.createFile(atPath: errorPath, contents: nil)
+    _ = FileManager.default.createFile(atPath: outputPath, contents: nil)
+    _ = FileManager.default.createFile(atPath: errorPath, contents: nil)
     let program = arguments[0].hasPrefix("/") ? arguments : ["/usr/bin/env"] + arguments
     process.executableURL = URL(fileURLWithPath: program[0])
     process.arguments = Array(program.dropFirst())
@@ -119,7 +119,7 @@ final class Running {
 
 /// Waits for a condition; never sleeps blindly.
 func eventually(
-  seconds: Double = 30, _ what: String, location: SourceLocation = #_sourceLocation, _ condition: () throws -> Bool
+  seconds: Double = 30, _ what: String, _ condition: () throws -> Bool
 ) throws {
   let end = Date().addingTimeInterval(seconds)
   while try !condition() {

@@ -54,11 +54,13 @@ enum RawHTTP {
     return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
   }
 
-  /// Takes one connection, answers, and keeps it open until the client ends it.
+  /// Takes one connection, reads the request, answers, and keeps it open until the client ends it.
   static func serveOnce(_ listener: Int32, _ answer: String) {
     let descriptor = accept(listener, nil, nil)
     guard descriptor >= 0 else { return }
     defer { close(descriptor) }
+    var request = [UInt8](repeating: 0, count: 4096)
+    _ = recv(descriptor, &request, request.count, 0)
     let bytes = Array(answer.utf8)
     send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     _ = readToEnd(descriptor)

@@ -1,0 +1,56 @@
+import Foundation
+import ReplModel
+import Testing
+
+@testable import ReplFailover
+
+@Suite struct CommandRunnerTests {
+  @Test("output is captured, and arguments stay arguments whatever they hold")
+  func arguments() async throws {
+    let hostile = "a b; $(touch /tmp/never) \"'`"
+    let result = try await CommandRunner(deadlineSeconds: 10).run(["/bin/echo", "-n", hostile])
+    #expect(result.standardOutput == hostile)
+  }
+
+  @Test("a command that fails is an error with its status and what it said")
+  func failure() async {
+    let error = await #expect(throws: FailoverError.self) {
+      try await CommandRunner(deadlineSeconds: 10).run(["/bin/sh", "-c", "echo broken >&2; exit 3"])
+    }
+    let text = "\(String(describing: error))"
+    #expect(text.contains("broken") && text.contains("3"))
+  }
+
+  @Test("a command that hangs is ended at its deadline")
+  func deadline() async {
+    let began = Date()
+    await #expect(throws: FailoverError.self) {
+      try await CommandRunner(deadlineSeconds: 0.3).run(["/bin/sleep", "60"])
+    }
+    #expect(Date().timeIntervalSince(began) < 10)
+  }
+
+  @Test("a relative program and a missing one are refused")
+  func refused() async {
+    await #expect(throws: FailoverError.self) { try await CommandRunner(deadlineSeconds: 5).run(["echo", "x"]) }
+    await #expect(throws: FailoverError.self) { try await CommandRunner(deadlineSeconds: 5).run(["/no/such/program"]) }
+    await #expect(throws: FailoverError.self) { try await CommandRunner(deadlineSeconds: 5).run([]) }
+  }
+
+  @Test("commands are shown so that they can be pasted into a shell")
+  func quoting() {
+    #expect(FailoverError.quoted(["/bin/x", "a b", "it's", ""]) == "/bin/x 'a b' 'it'\\''s' ''")
+  }
+
+  @Test("content identities differ from pass to pass and are never the two reserved values")
+  func contentIdentity() {
+    let disk = DiskID(high: 1, low: 2)
+    let ids = (0..<1000).map { _ in RegistrationFiles.contentID(disk: disk, pass: .random()) }
+    #expect(Set(ids).count > 990)
+    let pass = PassID(high: 0, low: 0)
+    for low in [UInt64(0xFFFF_FFFF), 0xFFFF_FFFE] {
+      let id = RegistrationFiles.contentID(disk: DiskID(high: 0, low: low), pass: pass)
+      #expect(id < 0xFFFF_FFFE)
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import Foundation
+import ReplDigest
+import ReplIO
+import ReplModel
+import ReplProtocol
+import ReplStandby
+import ReplTLS
+import ReplTestKit
+import ReplTransport
+import Synchronization
+
+@testable import ReplPass
+@testable import ReplSource
+
+/// A disk of the source, in memory.
+final class MemoryDisk: BlockReadable {
+  let bytes: [UInt8]
+
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  var sizeBytes: Int64 { Int64(bytes.count) }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
+    bytes.withUnsafeBytes { buffer.copyMemory(from: .init(rebasing: $0[Int(offset)..<(Int(offset) + buffer.count)])) }
+  }
+
+  func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
+    offset < sizeBytes ? ByteRange(offset: offset, length: sizeBytes - offset) : nil
+  }
+}
+
+/// A sender and a receiver over real TLS on loopback, each on a simulated machine that can lose power.
+final class Pair: Sendable {
+  static let vm = VMID(high: 0x564D, low: 1)
+  static let disks = [DiskID(high: 0xD, low: 0), DiskID(high: 0xD, low: 1)]
+
+  private struct Current {
+    var sender: SimulatedMachine
+    var receiver: SimulatedMachine
+    var service: TargetService?
+    var epoch: Epoch?
+    var failures: [String] = []
+  }
+
+  private let current: Mutex<Current>
+  private let listener: Listener
+  private let tls: TLSContext
+  private let folder: String
+
+  init() throws {
+    folder = NSTemporaryDirectory() + "vmrepl-pair-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let source = try TLSIdentity.create(in: folder + "/source", name: "source")
+    let target = try TLSIdentity.create(in: folder + "/target", name: "target")
+    tls = try TLSContext(
+      role: .client, identity: source,
+      policy: PeerPolicy(pinned: [.init(name: "receiver", fingerprint: target.fingerprint)]))
+    let serverTLS = try TLSContext(
+      role: .server, identity: target,
+      policy: PeerPolicy(pinned: [.init(name: "primary", fingerprint: source.fingerprint)]))
+    listener = try Listener(
+      address: HostPort(host: "127.0.0.1", port: 0), context: serverTLS,
+      options: TargetService.transport(productVersion: "0.1.0"))
+    let receiver = SimulatedMachine(disks: ["store", "state"])
+    _ = try StandbyStore.initialize(root: receiver.disk("store"), time: ManualTime())
+    current = Mutex(Current(sender: SimulatedMachine(disks: ["state"]), receiver: receiver))
+    try startReceiver()
+    listener.start { [self] connection in
+      if let service = current.withLock({ $0.service }) { service.serve(connection) }
+    } onRefused: { [self] refused in
+      current.withLock { $0.failures.append("\(refused)") }
+    }
+  }
+
+  func end() {
+    listener.stop()
+    // Best effort: a leftover in the temporary folder harms nobody.
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  var sender: SimulatedMachine { current.withLock { $0.sender } }
+  var receiver: SimulatedMachine { current.withLock { $0.receiver } }
+
+  func store() throws -> StandbyStore {
+    try StandbyStore(
+      root: receiver.disk("store"), state: receiver.disk("state"), receiver: ReceiverID(high: 7, low: 7),
+      time: ManualTime(), files: NoFiles(), freeSpaceFloorBytes: 0)
+  }
+
+  /// Starts the receiver's service on its machine as it is now, recovery included.
+  func startReceiver() throws {
+    let keys = TargetKeys(directory: try receiver.disk("state").createDirectory("keys"))
+    let service = TargetService(
+      receiver: ReceiverID(high: 7, low: 7),
+      settings: TargetSettings(productVersion: "0.1.0", rpoSeconds: 900, storeOfPeer: [:]),
+      stores: [("main", try store())], keys: keys, board: try StatusBoard(directory: nil), time: SystemTime(),
+      report: { _ in })
+    service.recover()
+    current.withLock { $0.service = service }
+  }
+
+  /// Power comes back at one side after a cut, with what survived.
+  func restartReceiver(_ survivors: Survivors) { current.withLock { $0.receiver = $0.receiver.restart(survivors) } }
+  func restartSender(_ survivors: Survivors) { current.withLock { $0.sender = $0.sender.restart(survivors) } }
+
+  /// One pass of a new sender process on the sender's machine.
+  func pass(_ images: [[UInt8]]) throws -> SourcePass.Report {
+    let state = try SourceState(root: sender.disk("state"))
+    let disks = zip(Self.disks, images).enumerated().map { index, pair in
+      ViewDisk(
+        id: pair.0, slot: DiskSlot(bus: .scsi, controller: 0, unit: index)!, image: MemoryDisk(pair.1),
+        facts: DiskFacts(entries: []))
+    }
+    let view = VMView(
+      vm: Self.vm, displayName: "web01", frozenAt: SystemTime().wallTime(), label: .crashConsistent, disks: disks,
+      vmx: Array("displayName = \"web01\"\n".utf8), nvram: nil, stillness: [])
+    let settings = SourceSettings(
+      receiver: HostPort(host: "127.0.0.1", port: listener.localPort), tls: tls, productVersion: "0.1.0",
+      retryLimit: 1)
+    let pass = SourcePass(
+      view: view, settings: settings, state: state, lastEpoch: current.withLock { $0.epoch }, stop: StopSignal(),
+      time: SystemTime(), progress: { _ in })
+    let report = try pass.run()
+    current.withLock { $0.epoch = report.point.reference.epoch }
+    return report
+  }
+
+  /// What the standby disks hold; nil before they exist.
+  func standby() throws -> (images: [[UInt8]], catalog: Catalog, isSettling: Bool)? {
+    guard let summary = try store().standbys().first, let catalog = summary.catalog else { return nil }
+    let home = try receiver.disk("store").openDirectory(summary.directory)
+    var images: [[UInt8]] = []
+    for disk in Self.disks {
+      guard let entry = catalog.disk(disk), try home.contains(entry.flatFileName) else { return nil }
+      let file = try home.openFile(entry.flatFileName, .read)
+      var bytes = [UInt8](repeating: 0, count: Int(try file.currentSizeBytes()))
+      try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+      images.append(bytes)
+    }
+    return (images, catalog, summary.isSettling)
+  }
+}
+
+/// No descriptors and no VMX: this pair is about bytes.
+struct NoFiles: StandbyFilesMaking {
+  func files(for request: StandbyFilesRequest) throws(StandbyError) -> [StandbyFile] { [] }
+}

@@ -1,0 +1,104 @@
+import ReplModel
+import Testing
+
+@testable import ReplPass
+
+@Suite struct PassScheduleTests {
+  @Test("of the VMs that are due, the one with the oldest point goes first, and those without any before all")
+  func oldestFirst() {
+    var schedule = PassSchedule<String>(limit: 1)
+    for name in ["a", "b", "c"] { schedule.add(name, intervalSeconds: 60, nowSeconds: 0) }
+    for (name, start) in [("a", 30.0), ("b", 10.0)] {
+      schedule.committed(name, startedSeconds: start, nowSeconds: start + 1)
+    }
+    #expect(schedule.takeDue(nowSeconds: 200) == "c")
+    schedule.committed("c", startedSeconds: 200, nowSeconds: 200)
+    #expect(schedule.takeDue(nowSeconds: 200) == "b")
+    schedule.committed("b", startedSeconds: 200, nowSeconds: 200)
+    #expect(schedule.takeDue(nowSeconds: 200) == "a")
+  }
+
+  @Test("no two passes of one VM overlap, and never more than the limit run at once")
+  func limits() {
+    var schedule = PassSchedule<String>(limit: 2)
+    for name in ["a", "b", "c"] { schedule.add(name, intervalSeconds: 1, nowSeconds: 0) }
+    let first = schedule.takeDue(nowSeconds: 5)
+    let second = schedule.takeDue(nowSeconds: 50)
+    #expect(first != nil && second != nil && first != second)
+    #expect(schedule.takeDue(nowSeconds: 500) == nil)
+    #expect(schedule.secondsUntilDue(nowSeconds: 500) == nil)
+    schedule.committed(first!, startedSeconds: 5, nowSeconds: 500)
+    #expect(schedule.takeDue(nowSeconds: 500) != nil)
+    #expect(schedule.runningCount == 2)
+  }
+
+  @Test("a pass that takes longer than its interval is followed by the next at once, not by a pile of them")
+  func longPass() {
+    var schedule = PassSchedule<String>(limit: 1)
+    schedule.add("a", intervalSeconds: 10, nowSeconds: 0)
+    #expect(schedule.takeDue(nowSeconds: 0) == "a")
+    schedule.committed("a", startedSeconds: 0, nowSeconds: 55)
+    #expect(schedule.takeDue(nowSeconds: 55) == "a")
+    schedule.committed("a", startedSeconds: 55, nowSeconds: 56)
+    #expect(schedule.takeDue(nowSeconds: 56) == nil)
+    #expect(schedule.secondsUntilDue(nowSeconds: 56) == 9)
+  }
+
+  @Test("failures are tried again after growing pauses, at most the interval; a VM that needs a person once an interval")
+  func backoff() {
+    var schedule = PassSchedule<String>(limit: 1)
+    schedule.add("a", intervalSeconds: 60, nowSeconds: 0)
+    var now = 0.0
+    var pauses: [Double] = []
+    for _ in 0..<8 {
+      #expect(schedule.takeDue(nowSeconds: now) == "a")
+      schedule.failed("a", remedy: .retryPass, retryAfterSeconds: nil, jitter: 0.5, nowSeconds: now)
+      pauses.append(schedule.secondsUntilDue(nowSeconds: now)!)
+      now += pauses.last!
+    }
+    #expect(pauses == [5, 10, 20, 40, 60, 60, 60, 60])
+    #expect(schedule.takeDue(nowSeconds: now) == "a")
+    schedule.failed("a", remedy: .stopVM, retryAfterSeconds: nil, jitter: 0, nowSeconds: now)
+    #expect(schedule.secondsUntilDue(nowSeconds: now) == 60)
+    #expect(schedule.takeDue(nowSeconds: now + 60) == "a")
+    schedule.failed("a", remedy: .retryPass, retryAfterSeconds: 90, jitter: 0, nowSeconds: now + 60)
+    #expect(schedule.secondsUntilDue(nowSeconds: now + 60) == 90)
+  }
+}
+
+@Suite struct StopSignalTests {
+  @Test("whoever watches is woken once, and whoever comes late at once")
+  func wake() {
+    let stop = StopSignal()
+    let woken = Counter()
+    stop.whileWatching(wake: { woken.add() }) { stop.set() }
+    stop.whileWatching(wake: { woken.add() }) {}
+    #expect(stop.isSet && woken.value == 2)
+  }
+
+  @Test("whoever has stopped watching is not woken")
+  func over() {
+    let stop = StopSignal()
+    let woken = Counter()
+    stop.whileWatching(wake: { woken.add() }) {}
+    stop.set()
+    #expect(woken.value == 0)
+  }
+}
+
+@Suite struct WantedPagesTests {
+  @Test("pages are wanted until every one of them came, and asking again is counted")
+  func wanted() {
+    var wanted = WantedPages()
+    let runs = [PageRun(kind: .data, firstPage: 10, pageCount: 10)]
+    #expect(wanted.ask(runs, disk: 0) == 1)
+    wanted.arrived([PageRun(kind: .data, firstPage: 10, pageCount: 4)], disk: 0)
+    wanted.arrived([PageRun(kind: .data, firstPage: 0, pageCount: 100)], disk: 1)
+    #expect(!wanted.isEmpty)
+    #expect(wanted.ask([PageRun(kind: .data, firstPage: 14, pageCount: 6)], disk: 0) == 2)
+    wanted.arrived([PageRun(kind: .data, firstPage: 15, pageCount: 2)], disk: 0)
+    #expect(!wanted.isEmpty)
+    wanted.arrived([PageRun(kind: .zero, firstPage: 0, pageCount: 100)], disk: 0)
+    #expect(wanted.isEmpty && wanted.resendsSent == 2)
+  }
+}
