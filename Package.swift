@@ -51,7 +51,7 @@ let package = Package(
     // Level 1
     module("ReplIO", ["CLinux", "ReplModel"]),
     module("ReplCompression", ["CZlib", "CZstd", "ReplModel"]),
-    module("ReplTLS", ["COpenSSL", "ReplIO", "ReplModel"]),
+    module("ReplTLS", ["COpenSSL", "ReplIO", "ReplModel"], pages: true),
     module("ReplDigest", ["COpenSSL", "ReplIO", "ReplModel"], pages: true),
     // Level 2
     module("ReplVMDK", ["ReplIO", "ReplModel"], pages: true),
@@ -59,7 +59,7 @@ let package = Package(
     module("ReplProtocol", ["ReplCompression", "ReplModel"], pages: true),
     module("ReplStandby", ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel"], pages: true),
     // Level 3
-    module("ReplTransport", ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS"]),
+    module("ReplTransport", ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS"], pages: true),
     module("ReplSource", ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplVMDK", "ReplVMX"]),
     module("ReplFailover", ["ReplIO", "ReplModel", "ReplStandby", "ReplVMDK", "ReplVMX", subprocess]),
     // Level 4
@@ -68,7 +68,7 @@ let package = Package(
       [
         "ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplProtocol", "ReplSource", "ReplStandby",
         "ReplTLS", "ReplTransport",
-      ]),
+      ], pages: true),
     module(
       "ReplService", ["ReplIO", "ReplModel", logging, lifecycle, .product(name: "Yams", package: "Yams")] + nio),
     // Level 5
@@ -108,7 +108,7 @@ let package = Package(
         "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplSource", "ReplStandby", "ReplTLS",
         "ReplTestKit", "ReplTransport",
       ]),
-    tests("ReplServiceTests", ["ReplIO", "ReplModel", "ReplService"], exclude: ["Configs"]),
+    tests("ReplServiceTests", ["ReplIO", "ReplModel", "ReplService", logging], exclude: ["Configs"]),
     tests("TidyTests", []),
     tests(
       "EndToEndTests",

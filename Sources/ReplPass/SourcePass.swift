@@ -31,7 +31,9 @@ public final class SourcePass: Sendable {
     var phase = "connect"
     var readBytes: Int64 = 0
     var changedBytes: Int64 = 0
+    /// Of the connections that have ended, and of the one that is open as last published.
     var wireBytes: Int64 = 0
+    var openWireBytes: Int64 = 0
     var lastEpoch: Epoch?
   }
 
@@ -106,7 +108,10 @@ public final class SourcePass: Sendable {
       }
     } catch { throw .transport(error) }
     defer {
-      shared.withLock { $0.wireBytes += connection.wireBytesSent }
+      shared.withLock {
+        $0.wireBytes += connection.wireBytesSent
+        $0.openWireBytes = 0
+      }
       connection.close()
     }
     let conversation = Conversation(connection, role: .source)
@@ -214,7 +219,7 @@ public final class SourcePass: Sendable {
 
   func setPhase(_ phase: String) {
     shared.withLock { $0.phase = phase }
-    publish(wireBytes: 0)
+    publish()
   }
 
   func addCounts(read: Int64, changed: Int64) {
@@ -224,15 +229,16 @@ public final class SourcePass: Sendable {
     }
   }
 
-  /// `wireBytes` of the connection that is open now.
-  func publish(wireBytes: Int64) {
+  /// `wireBytes` of the connection that is open now, where the caller knows better than last time.
+  func publish(wireBytes: Int64? = nil) {
     let leaves = max(tracker.scannedLeaves, 0)
     let total = view.totalBytes
     let done = min(total, leaves * Int64(settings.pageSizeBytes * PageGrid.pagesPerLeaf))
     let running = shared.withLock { shared in
-      VMStatus.Running(
+      shared.openWireBytes = wireBytes ?? shared.openWireBytes
+      return VMStatus.Running(
         pass: id, phase: shared.phase, startedAt: startedAt, doneBytes: done, totalBytes: total,
-        wireBytes: shared.wireBytes + wireBytes)
+        wireBytes: shared.wireBytes + shared.openWireBytes)
     }
     progress(running)
   }

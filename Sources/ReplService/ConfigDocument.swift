@@ -27,6 +27,9 @@ struct ConfigDocument {
     guard let text = String(validating: content, as: UTF8.self) else {
       throw ConfigProblem(at: firstInvalid(content), "is not UTF-8 text; save the file as UTF-8")
     }
+    if let control = firstControl(text) {
+      throw ConfigProblem(at: control, "a control character stands here; only text is allowed")
+    }
     if let candidate = ConfigAliases.tooMany(in: content) {
       throw ConfigProblem(at: candidate, aliasMessage)
     }
@@ -43,6 +46,21 @@ struct ConfigDocument {
       if scalar == "\n" { (line, column) = (line + 1, 1) }
     }
     return ConfigPosition(line: line, column: column)
+  }
+
+  /// The library names such a place in characters of its own making; this one counts as everything else does.
+  private static func firstControl(_ text: String) -> ConfigPosition? {
+    var (line, column) = (1, 1)
+    for scalar in text.unicodeScalars {
+      switch scalar.value {
+      case 0x0A: (line, column) = (line + 1, 0)
+      case 0..<0x09, 0x0B, 0x0C, 0x0E..<0x20, 0x7F, 0xFEFF, 0xFFFE, 0xFFFF:
+        return ConfigPosition(line: line, column: column)
+      default: break
+      }
+      column += 1
+    }
+    return nil
   }
 
   private static func compose(_ text: String) throws(ConfigProblem) -> ConfigNode {

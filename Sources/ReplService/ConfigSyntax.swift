@@ -8,8 +8,6 @@ enum ConfigSyntax {
       return ConfigProblem(at: nil, "cannot be read as YAML: \(SafeText.printable("\(error)"))")
     }
     switch error {
-    case .reader(let problem, let offset, _, _):
-      return ConfigProblem(at: position(ofByte: offset ?? 0, in: text), "cannot be read as YAML: \(problem)")
     case .scanner(let context, let problem, let mark, _):
       return syntax(context, problem, mark, in: text)
     case .parser(let context, let problem, let mark, _), .composer(let context, let problem, let mark, _):
@@ -38,18 +36,6 @@ enum ConfigSyntax {
 
   private static func position(_ mark: Mark) -> ConfigPosition {
     ConfigPosition(line: mark.line, column: mark.column)
-  }
-
-  private static func position(ofByte offset: Int, in text: String) -> ConfigPosition {
-    var (line, column) = (1, 1)
-    var consumed = 0
-    for scalar in text.unicodeScalars {
-      guard consumed < offset else { break }
-      consumed += UTF8.width(scalar)
-      column += 1
-      if scalar == "\n" { (line, column) = (line + 1, 1) }
-    }
-    return ConfigPosition(line: line, column: column)
   }
 
   private static func scalar(at wanted: ConfigPosition, in text: String) -> Unicode.Scalar? {

@@ -5,7 +5,7 @@ public enum MetricsText {
   /// The `Content-Type` of the text.
   public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-  /// `processStart`: when this daemon started. VMs past the limit of 4096 are counted, not listed.
+  /// `processStart`: when this daemon started. VMs past the limit of 2048 are counted, not listed.
   public static func render(_ document: StatusDocument, processStart: WallTime) -> String {
     var text = MetricsWriter()
     text.family(

@@ -40,8 +40,8 @@ public enum ServiceLimits {
   /// A daemon on the same machine answers in milliseconds.
   public static let statusDeadlineSeconds: Int64 = 2
 
-  /// Time series are bounded by the VMs of the configuration, and by this.
-  public static let metricVMs = 4096
+  /// Time series are bounded by the VMs of the configuration, and by this: about 6 MB of text.
+  public static let metricVMs = 2048
   /// A label value, in characters; longer names are cut.
   public static let metricLabelCharacters = 128
 

@@ -26,16 +26,18 @@ final class RequestBounds: ChannelInboundHandler {
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard receivedBytes <= ServiceLimits.httpRequestBytes else { return }
     receivedBytes += Self.unwrapInboundIn(data).readableBytes
-    guard receivedBytes <= ServiceLimits.httpRequestBytes else {
-      let answer = context.channel.allocator.buffer(
-        string:
-          "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-      let channel = context.channel
-      context.writeAndFlush(Self.wrapOutboundOut(answer)).whenComplete { _ in channel.close(promise: nil) }
-      return
-    }
+    guard receivedBytes <= ServiceLimits.httpRequestBytes else { return refuse(context) }
     context.fireChannelRead(data)
+  }
+
+  private func refuse(_ context: ChannelHandlerContext) {
+    let answer =
+      "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    let bytes = context.channel.allocator.buffer(string: answer)
+    let channel = context.channel
+    context.writeAndFlush(Self.wrapOutboundOut(bytes)).whenComplete { _ in channel.close(promise: nil) }
   }
 }
 

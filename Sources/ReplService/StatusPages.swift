@@ -66,13 +66,11 @@ struct StatusAnswer: Sendable {
     self.init(status, bytes: Array(text.utf8), type: type, extra: extra)
   }
 
-  static func write(
-    _ answer: StatusAnswer, to head: HTTPRequestHead,
-    _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
-  ) async throws {
-    let response = HTTPResponseHead(version: .http1_1, status: answer.status, headers: answer.headers)
-    try await outbound.write(.head(response))
-    if head.method != .HEAD { try await outbound.write(.body(.byteBuffer(answer.body))) }
-    try await outbound.write(.end(nil))
+  /// Returns when the last byte has left: what follows is the end of the connection.
+  func write(to channel: any Channel, isHead: Bool) async throws {
+    let response = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+    channel.write(HTTPServerResponsePart.head(response), promise: nil)
+    if !isHead { channel.write(HTTPServerResponsePart.body(.byteBuffer(body)), promise: nil) }
+    try await channel.writeAndFlush(HTTPServerResponsePart.end(nil)).get()
   }
 }

@@ -135,14 +135,14 @@ public final class StatusServer: Sendable {
   private func serve(_ connection: Connection, _ open: ConnectionCount) async {
     guard open.enter() else {
       // Nobody to tell but the peer, who sees the connection end.
-      try? await connection.channel.close()
+      try? await connection.executeThenClose { _, _ in }
       return
     }
     defer { open.leave() }
     do {
-      try await connection.executeThenClose { inbound, outbound in
+      try await connection.executeThenClose { inbound, _ in
         for try await case .head(let head) in inbound {
-          try await StatusAnswer.write(await pages.answer(to: head), to: head, outbound)
+          try await pages.answer(to: head).write(to: connection.channel, isHead: head.method == .HEAD)
           // One request a connection: whatever follows is not read.
           return
         }

@@ -33,6 +33,7 @@ public struct SystemdNotifier: Sendable {
   /// One line for `systemctl status`.
   public func status(_ text: String) throws(SystemdNotifyError) { try send(statusLine(text)) }
 
+  /// The service is ending.
   public func stopping() throws(SystemdNotifyError) { try send("STOPPING=1\n") }
 
   /// The configuration is being read again; `ready` follows. MONOTONIC_USEC is what Type=notify-reload asks

@@ -47,7 +47,9 @@ struct BatchRecord {
       Self.fixedBytes + tableLength + digestCount * PageDigest.byteCount + payloadLength == body.count
     else { return nil }
     let table = body.part(Self.fixedBytes, tableLength)
-    guard let runs = try? RunTable.decode(table, runCount: runCount, pageLimit: grid.pageCount) else { return nil }
+    guard let runs = try? RunTable.decode(table, runCount: runCount, pageLimit: grid.pageCount) else {
+      return nil
+    }
     self.runs = runs
     let digestStart = Self.fixedBytes + tableLength
     digestBytes = body.part(digestStart, digestCount * PageDigest.byteCount)

@@ -59,7 +59,9 @@ extension RandomAccessCollection<UInt8> {
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
   ) throws(Failure) -> Value {
     let result: Result<Value, Failure>? = withContiguousStorageIfAvailable { buffer in
-      do throws(Failure) { return .success(try body(UnsafeRawBufferPointer(buffer))) } catch { return .failure(error) }
+      do throws(Failure) { return .success(try body(UnsafeRawBufferPointer(buffer))) } catch {
+        return .failure(error)
+      }
     }
     guard let result else { preconditionFailure("only arrays and their slices are read in place") }
     return try result.get()

@@ -56,8 +56,9 @@ extension IncomingPass {
   }
 
   /// Brings the committed point into disks, maps, files and catalog. After a failure it is done again when the standby is
-  /// opened the next time.
-  public func settle() throws(StandbyError) {
+  /// opened the next time. Answers which disks' maps could not be brought along, and why: no harm, the next pass makes them
+  /// anew from the disks.
+  @discardableResult public func settle() throws(StandbyError) -> [DiskID: StandbyError] {
     guard let committed else { throw .passEnded(detail: "it is not committed") }
     guard let reader = try RecordReader.open(journal.file) else {
       throw .journalDamaged(path: journal.file.path, detail: "its header does not read back")
@@ -69,6 +70,7 @@ extension IncomingPass {
     do throws(StandbyError) {
       try settling.run()
       standby.recovery = .success(.settled(committed.point.reference))
+      return settling.mapFailures
     } catch {
       standby.recovery = .failure(error)
       throw error
@@ -113,14 +115,16 @@ extension IncomingPass {
 
   private func checkClaims(_ claims: CommitClaims) throws(StandbyError) {
     guard claims.disks.count == targets.count else {
-      throw .badOffer(detail: "the commit is for \(claims.disks.count) disks, the offer was for \(targets.count)")
+      throw .badOffer(
+        detail: "the commit is for \(claims.disks.count) disks, the offer was for \(targets.count)")
     }
     for (index, claim) in claims.disks.enumerated() {
       let (disk, count) = (offer.disks[index].disk, counts[index])
       guard claim.dataPages == count.data, claim.zeroPages == count.zero else {
         throw .countMismatch(
           disk: disk,
-          detail: "\(count.data) data and \(count.zero) zero pages came, the source sent \(claim.dataPages) and "
+          detail:
+            "\(count.data) data and \(count.zero) zero pages came, the source sent \(claim.dataPages) and "
             + "\(claim.zeroPages)")
       }
       let root = try digesting { () throws(DigestError) in try targets[index].overlay.delta.root() }

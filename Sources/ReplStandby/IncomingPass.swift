@@ -191,7 +191,10 @@ public final class IncomingPass {
     for run in batch.runs {
       guard run.firstPage >= position, run.firstPage < disk.grid.pageCount,
         run.pageCount <= disk.grid.pageCount - run.firstPage
-      else { throw refuse("pages \(run.firstPage) and \(run.pageCount - 1) more are out of order or outside the disk") }
+      else {
+        throw refuse(
+          "pages \(run.firstPage) and \(run.pageCount - 1) more are out of order or outside the disk")
+      }
       position = run.firstPage + run.pageCount
     }
     guard disk.grid.dataBytes(of: batch.runs) == Int64(batch.rawLength) else {

@@ -91,7 +91,6 @@ struct JournalOpening {
     }
   }
 
-
   /// Takes into account what was left: the overlays follow, and the hashes of the files that came are the answer.
   func replay() throws(StandbyError) -> [SourceFile: Hash256] {
     guard let left else { return [:] }
@@ -99,7 +98,8 @@ struct JournalOpening {
     try left.rewind()
     while let record = try left.next() {
       if record.type == .file, let file = FileRecord(record) { files[file.file] = file.hash }
-      guard record.type == .batch, let batch = BatchRecord(record, disks: left.header.description.disks) else {
+      guard record.type == .batch, let batch = BatchRecord(record, disks: left.header.description.disks)
+      else {
         continue
       }
       try made.journalled.first { $0.journalIndex == batch.diskIndex }?.replay(batch)

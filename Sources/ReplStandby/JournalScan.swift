@@ -61,7 +61,8 @@ extension Standby {
     let names = try storing { () throws(IOError) in try home.journals.entryNames() }
       .filter { $0.hasSuffix(StandbyLayout.journalSuffix) }
     guard names.count <= Limits.journals else {
-      throw .journalDamaged(path: home.journals.path, detail: "\(names.count) journals, at most \(Limits.journals) can be")
+      throw .journalDamaged(
+        path: home.journals.path, detail: "\(names.count) journals, at most \(Limits.journals) can be")
     }
     return names
   }

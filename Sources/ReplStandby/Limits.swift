@@ -18,9 +18,10 @@ public enum Limits {
   static let catalogBytes = 16 << 20
   /// Facts of one disk: what a descriptor's data base may hold.
   static let factsPerDisk = 64
-  static let factBytes = 1024
-  /// Characters of a display name: VMware's limit is 80; 255 is what a file name could hold.
-  public static let displayNameCharacters = 255
+  /// Facts of all disks together: a commit record must hold them.
+  static let factBytes = 256 << 10
+  /// A display name in UTF-8: VMware's limit is 80 characters.
+  public static let displayNameBytes = 1024
   static let slugCharacters = 64
   /// Files that the caller may place beside the disks: a descriptor a disk, NVRAM and VMX.
   static let placedFiles = disksPerVM + 8

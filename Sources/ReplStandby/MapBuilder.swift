@@ -16,7 +16,9 @@ struct MapBuilder {
   private let chunk = AlignedBuffer(byteCount: chunkBytes)
   private let leaf = AlignedBuffer(byteCount: PageGrid.pagesPerLeaf * PageDigest.byteCount)
 
-  init(disk: any StorageFile, format: DigestMapFormat, key: DigestKey, rewrites: Bool = false) throws(StandbyError) {
+  init(
+    disk: any StorageFile, format: DigestMapFormat, key: DigestKey, rewrites: Bool = false
+  ) throws(StandbyError) {
     self.disk = disk
     self.format = format
     self.rewrites = rewrites

@@ -55,18 +55,19 @@ public struct PassOffer: Sendable {
     guard !disks.isEmpty, disks.count <= Limits.disksPerVM else {
       throw .badOffer(detail: "\(disks.count) disks, allowed are 1 to \(Limits.disksPerVM)")
     }
-    guard displayName.count <= Limits.displayNameCharacters else {
-      throw .badOffer(detail: "a display name of \(displayName.count) characters")
+    guard displayName.utf8.count <= Limits.displayNameBytes else {
+      throw .badOffer(detail: "a display name of \(displayName.utf8.count) bytes")
     }
-    guard Set(disks.map(\.disk)).count == disks.count else { throw .badOffer(detail: "a disk is there twice") }
-    guard Set(disks.map(\.slot)).count == disks.count else { throw .badOffer(detail: "two disks in one slot") }
-    for disk in disks {
-      let isSmall = disk.facts.entries.allSatisfy {
-        $0.key.utf8.count <= Limits.factBytes && $0.value.utf8.count <= Limits.factBytes
-      }
-      guard disk.facts.entries.count <= Limits.factsPerDisk, isSmall else {
-        throw .badOffer(detail: "disk \(disk.disk) brings too many facts")
-      }
+    guard Set(disks.map(\.disk)).count == disks.count else {
+      throw .badOffer(detail: "a disk is there twice")
+    }
+    guard Set(disks.map(\.slot)).count == disks.count else {
+      throw .badOffer(detail: "two disks in one slot")
+    }
+    let facts = disks.flatMap(\.facts.entries)
+    let factBytes = facts.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+    guard facts.count <= disks.count * Limits.factsPerDisk, factBytes <= Limits.factBytes else {
+      throw .badOffer(detail: "\(facts.count) facts of \(factBytes) bytes for \(disks.count) disks")
     }
   }
 }

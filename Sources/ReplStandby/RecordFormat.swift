@@ -75,7 +75,9 @@ struct RecordHeader: Equatable {
 
   static func decode(_ bytes: UnsafeRawBufferPointer) -> Decoded {
     let length = Int(bytes.u32(at: 16))
-    guard bytes.u32(at: 0) == RecordFormat.recordMagic, length <= Limits.recordBodyBytes else { return .nothing }
+    guard bytes.u32(at: 0) == RecordFormat.recordMagic, length <= Limits.recordBodyBytes else {
+      return .nothing
+    }
     let (rawType, flags) = (bytes.u16(at: 4), bytes.u16(at: 6))
     let known = RecordFormat.RecordType(rawValue: rawType)
     let allowedFlags = known == .batch ? RecordFormat.flagDigests : 0

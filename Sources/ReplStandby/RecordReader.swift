@@ -24,7 +24,9 @@ final class RecordReader {
   private let buffer: AlignedBuffer
   private var sizeBytes: Int64
 
-  private init(file: any StorageFile, _ read: RecordFileHeader.Read, _ checksum: RecordChecksum) throws(StandbyError) {
+  private init(
+    file: any StorageFile, _ read: RecordFileHeader.Read, _ checksum: RecordChecksum
+  ) throws(StandbyError) {
     self.file = file
     self.checksum = checksum
     header = read.header
@@ -46,7 +48,7 @@ final class RecordReader {
 
   /// Starts again with the first record, in the file as it is now: its tail may have been cut off.
   func rewind() throws(StandbyError) {
-    sizeBytes = try storing { () throws(IOError) in try file.currentSizeBytes() }
+    sizeBytes = min(sizeBytes, try storing { () throws(IOError) in try file.currentSizeBytes() })
     endBytes = firstBytes
     previous = firstChecksum
     nextSequence = 0

@@ -51,7 +51,9 @@ final class RecordWriter {
     after reader: RecordReader, in directory: any StorageDirectory
   ) throws(StandbyError) -> RecordWriter {
     try storing { () throws(IOError) in
-      if try reader.file.currentSizeBytes() > reader.endBytes { try reader.file.truncate(to: reader.endBytes) }
+      if try reader.file.currentSizeBytes() > reader.endBytes {
+        try reader.file.truncate(to: reader.endBytes)
+      }
       // Also what a killed program appended and never synced becomes durable here, before anything builds on it.
       try reader.file.sync()
       try directory.sync()

@@ -78,7 +78,8 @@ final class SeedingDisk: BatchTarget {
     }
     try MapBuilder(disk: file, format: entry.mapFormat, key: key, rewrites: rewrites).fill(map)
     _ = try digesting { () throws(DigestError) in
-      try map.finish(at: PointReference(epoch: standby.catalog.epoch, number: 0), pass: PassID(high: 0, low: 0))
+      try map.finish(
+        at: PointReference(epoch: standby.catalog.epoch, number: 0), pass: PassID(high: 0, low: 0))
     }
     return map
   }

@@ -17,6 +17,7 @@ extension Settling {
       } catch {
         if case .diverged = error { throw error }
         standby.dropMap(of: member.disk)
+        mapFailures[member.disk] = error
       }
     }
   }
@@ -60,7 +61,8 @@ extension Settling {
   }
 
   /// The delta once more from the digests in the journal.
-  private func mergeFromJournal(_ member: DiskPoint, base: DigestMap, journalIndex: Int) throws(StandbyError) {
+  private func mergeFromJournal(_ member: DiskPoint, base: DigestMap, journalIndex: Int) throws(StandbyError)
+  {
     let overlay = try MapOverlay(base: base, for: member.disk, in: standby.maps)
     let memory = AlignedBuffer(byteCount: (Limits.batchBytes / 4096 + 1) * PageDigest.byteCount)
     let digests = memory.bytes.bindMemory(to: PageDigest.self)

@@ -13,6 +13,8 @@ final class Settling {
   let live: [DiskID: MapOverlay]
   /// The VMX and NVRAM that came with the pass, found while the journal is read.
   private var files: [SourceFile: [UInt8]] = [:]
+  /// Maps that could not be brought along, and why; the next pass makes them anew.
+  var mapFailures: [DiskID: StandbyError] = [:]
 
   init(
     standby: Standby, journalName: String, reader: RecordReader, commit: CommitRecord,
@@ -33,6 +35,7 @@ final class Settling {
     if let found = standby.catalog.divergence {
       throw .diverged(disk: found.disk, page: found.page, detail: found.detail)
     }
+    try standby.checkFence()
     try standby.recordingDivergence { () throws(StandbyError) in
       try captureUndo()
       try writeDisks()
@@ -46,8 +49,10 @@ final class Settling {
   // MARK: - a. The way back
 
   private func captureUndo() throws(StandbyError) {
-    guard let base = header.base, let basePoint = standby.catalog.newest, basePoint.reference == base else {
-      return
+    guard let base = header.base else { return }
+    guard let basePoint = standby.catalog.newest, basePoint.reference == base else {
+      throw .journalDamaged(
+        path: reader.file.path, detail: "it builds on point \(base), which is not the newest")
     }
     let points = standby.home.points
     let name = StandbyLayout.undo(backTo: base)
@@ -63,14 +68,25 @@ final class Settling {
       try capture(unsealed, basePoint)
     } catch {
       guard case .diverged(let disk, .some, _) = error, let member = basePoint.disk(disk) else { throw error }
-      // Disk or map is wrong. Reading all of the disk tells: this throws unless it has the root of its point.
-      _ = try standby.rebuildMap(of: member, at: basePoint)
+      try checkDisk(of: member, at: basePoint, found: error)
       try storing { () throws(IOError) in try points.removeFile(unsealed) }
       try capture(unsealed, basePoint)
     }
     try storing { () throws(IOError) in
       try points.rename(unsealed, to: name)
       try points.sync()
+    }
+  }
+
+  /// A page does not fit the map: disk or map is wrong. Reading all of the disk tells; throws `found` when it is the disk.
+  private func checkDisk(
+    of member: DiskPoint, at basePoint: RecoveryPoint, found: StandbyError
+  ) throws(StandbyError) {
+    do throws(StandbyError) {
+      _ = try standby.rebuildMap(of: member, at: basePoint)
+    } catch {
+      if case .diverged = error { throw found }
+      throw error
     }
   }
 
@@ -108,14 +124,18 @@ final class Settling {
     if !disks.isEmpty { try writeMarker() }
     let opener = BatchOpener()
     try reader.rewind()
-    while let record = try reader.next() {
+    var isWhole = false
+    while !isWhole, let record = try reader.next() {
       switch record.type {
       case .batch: try apply(record, to: disks, opener)
       case .file: keep(record)
-      case .commit: break
+      case .commit: isWhole = true
       case .seal: throw senseless(record)
       }
-      if record.type == .commit { break }
+    }
+    // It was whole when the commit was found; what was written is written again when it is whole once more.
+    guard isWhole else {
+      throw .journalDamaged(path: reader.file.path, detail: "its commit cannot be reached")
     }
     for disk in disks { try storing { () throws(IOError) in try disk.sync() } }
   }
@@ -170,7 +190,9 @@ final class Settling {
     guard let hash = commit.hash(of: file) else { return nil }
     let held = try standby.readSource(file)
     if let held, sourceHash(held) == hash { return held }
-    guard let bytes = files[file] else { throw .damagedFile(file, detail: "the kept copy is not the point's") }
+    guard let bytes = files[file] else {
+      throw .damagedFile(file, detail: "the kept copy is not the point's")
+    }
     try storing { () throws(IOError) in
       try standby.home.privateDirectory.replaceFile(StandbyLayout.source(file), with: bytes)
     }
@@ -181,6 +203,8 @@ final class Settling {
 
   private func nameNewPoint() throws(StandbyError) {
     let disks = settledDisks()
+    // What is written here would take away a fence that somebody raised without the lock.
+    try standby.checkFence()
     try standby.update { catalog in
       catalog.points = (catalog.newest.map { [$0] } ?? []) + [point]
       catalog.disks = disks

@@ -3,7 +3,9 @@ import ReplModel
 
 extension Standby {
   /// QEMU locks these bytes of an image while it uses it (block/file-posix.c: RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE).
-  private static let lockedRanges = [ByteRange(offset: 100, length: 100), ByteRange(offset: 200, length: 100)]
+  private static let lockedRanges = [
+    ByteRange(offset: 100, length: 100), ByteRange(offset: 200, length: 100),
+  ]
 
   /// Opens the data file of a disk and checks that it is what the catalog says: a plain file with one name, of the right
   /// size, that nobody else uses.

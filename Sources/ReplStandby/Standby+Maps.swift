@@ -48,7 +48,8 @@ extension Standby {
       // The map tells the truth about the disk, but not of this point: nobody may take it for that.
       dropMap(of: member.disk)
       throw .diverged(
-        disk: member.disk, page: nil, detail: "its root is \(root), that of point \(point.reference) is \(member.root)")
+        disk: member.disk, page: nil,
+        detail: "its root is \(root), that of point \(point.reference) is \(member.root)")
     }
     return map
   }

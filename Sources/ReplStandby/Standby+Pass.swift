@@ -23,7 +23,9 @@ extension Standby {
   }
 
   private func checkMayWrite(_ offer: PassOffer) throws(StandbyError) {
-    guard offer.vm == catalog.vm else { throw .badOffer(detail: "VM \(offer.vm) was offered to \(catalog.vm)") }
+    guard offer.vm == catalog.vm else {
+      throw .badOffer(detail: "VM \(offer.vm) was offered to \(catalog.vm)")
+    }
     guard offer.owner == catalog.owner else {
       throw .notYours(vm: catalog.vm, owner: catalog.owner, peer: offer.owner)
     }
@@ -46,7 +48,8 @@ extension Standby {
       guard entry.grid.sizeBytes == disk.grid.sizeBytes else {
         throw .diskChanged(
           disk: disk.disk,
-          detail: "it had \(entry.grid.sizeBytes) bytes and was offered with \(disk.grid.sizeBytes): a disk that "
+          detail:
+            "it had \(entry.grid.sizeBytes) bytes and was offered with \(disk.grid.sizeBytes): a disk that "
             + "changed its size must be seeded anew")
       }
       guard entry.state != .ready || entry.grid == disk.grid else {
@@ -58,14 +61,15 @@ extension Standby {
       if entry.state == .ready { _ = try openDiskFile(entry, .readWrite) }
     }
     let known = Set(catalog.disks.map(\.disk))
-    guard catalog.disks.count + offer.disks.filter({ !known.contains($0.disk) }).count <= Limits.disksPerVM else {
+    guard catalog.disks.count + offer.disks.filter({ !known.contains($0.disk) }).count <= Limits.disksPerVM
+    else {
       throw .badOffer(detail: "more than \(Limits.disksPerVM) disks, detached ones counted")
     }
   }
 
   /// Enters disks that are new or come back; both begin with a first copy.
   private func enterDisks(_ offer: PassOffer) throws(StandbyError) {
-    var disks = catalog.disks
+    var (disks, points) = (catalog.disks, catalog.points)
     for offered in offer.disks {
       guard let index = disks.firstIndex(where: { $0.disk == offered.disk }) else {
         disks.append(
@@ -76,10 +80,16 @@ extension Standby {
         continue
       }
       if disks[index].state == .ready { continue }
+      // Its first copy overwrites what an older point may still need of it: that point ends here, and says so.
+      points = points.dropLast().filter { $0.disk(offered.disk) == nil } + points.suffix(1)
       (disks[index].state, disks[index].grid) = (.seeding, offered.grid)
-      (disks[index].slot, disks[index].keyID, disks[index].facts) = (offered.slot, offered.keyID, offered.facts)
+      (disks[index].slot, disks[index].keyID, disks[index].facts) = (
+        offered.slot, offered.keyID, offered.facts
+      )
     }
-    if disks != catalog.disks { try update { $0.disks = disks } }
+    if disks != catalog.disks || points != catalog.points {
+      try update { ($0.disks, $0.points) = (disks, points) }
+    }
   }
 
   /// The slot's name; with a part of the disk's identity when another disk had that slot before.

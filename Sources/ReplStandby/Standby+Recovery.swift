@@ -31,7 +31,9 @@ extension Standby {
     try checkMarker()
     var headStarts = 0
     for scan in scans where scan.commit == nil {
-      if scan.reader != nil, scan.reader?.header.description.base == catalog.newest?.reference, headStarts == 0 {
+      if scan.reader != nil, scan.reader?.header.description.base == catalog.newest?.reference,
+        headStarts == 0
+      {
         headStarts += 1
         if outcome == .nothing { outcome = .headStart }
       } else {
@@ -84,7 +86,8 @@ extension Standby {
 
   /// The marker goes before its journal does. One without a journal means that somebody removed the journal.
   private func checkMarker() throws(StandbyError) {
-    guard try storing({ () throws(IOError) in try home.directory.contains(StandbyLayout.settlingFile) }) else {
+    guard try storing({ () throws(IOError) in try home.directory.contains(StandbyLayout.settlingFile) })
+    else {
       return
     }
     throw .journalDamaged(

@@ -52,11 +52,13 @@ extension Standby {
 
   private func skippedPages(_ leaves: Range<Int64>, _ grid: PageGrid) -> Int64 {
     guard !leaves.isEmpty else { return 0 }
-    return grid.pages(ofLeaf: leaves.upperBound - 1).upperBound - grid.pages(ofLeaf: leaves.lowerBound).lowerBound
+    return grid.pages(ofLeaf: leaves.upperBound - 1).upperBound
+      - grid.pages(ofLeaf: leaves.lowerBound).lowerBound
   }
 
   private func verify(
-    _ leaf: Int64, _ builder: MapBuilder, _ map: DigestMap, _ expected: UnsafeMutableBufferPointer<PageDigest>,
+    _ leaf: Int64, _ builder: MapBuilder, _ map: DigestMap,
+    _ expected: UnsafeMutableBufferPointer<PageDigest>,
     _ report: inout VerifyReport, _ listLimit: Int
   ) throws(StandbyError) {
     let pages = builder.format.grid.pages(ofLeaf: leaf)

@@ -24,7 +24,9 @@ extension StandbyError {
     case .countMismatch(let disk, let detail): "disk \(disk): \(detail): the pass cannot be committed"
     case .rootMismatch(let disk, let expected, let found):
       "disk \(disk): root \(found), expected \(expected): the pass cannot be committed"
-    default: storageDescription
+    case .outOfSpace, .diverged, .inUse, .storage, .digest, .catalogDamaged, .journalDamaged, .newerFormat,
+      .storeMissing, .duplicateVM, .filesRefused, .passEnded:
+      storageDescription
     }
   }
 
@@ -34,7 +36,8 @@ extension StandbyError {
       "\(path): no space left" + (needed.map { ": \($0) bytes are needed" } ?? "")
         + (free.map { ", \($0) are free" } ?? "") + ": free some; replication goes on by itself"
     case .diverged(let disk, let page, let detail):
-      "disk \(disk)" + (page.map { " page \($0)" } ?? "") + ": diverged: \(detail): somebody else wrote this standby; "
+      "disk \(disk)" + (page.map { " page \($0)" } ?? "")
+        + ": diverged: \(detail): somebody else wrote this standby; "
         + "check it, then seed it anew"
     case .inUse(let path): "\(path): another program has it open and locked: is the standby running?"
     case .storage(let error): error.description
@@ -50,7 +53,7 @@ extension StandbyError {
     case .duplicateVM(let vm, let paths): "\(vm): more than one standby: \(paths.joined(separator: ", "))"
     case .filesRefused(let detail): "files of the standby: \(detail)"
     case .passEnded(let detail): "this pass has ended: \(detail)"
-    default: ""
+    default: preconditionFailure("described above")
     }
   }
 }

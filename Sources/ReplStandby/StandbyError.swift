@@ -42,7 +42,8 @@ public enum StandbyError: ActionableError {
 
   public var remedy: Remedy {
     switch self {
-    case .fenced, .notYours, .staleEpoch, .diskChanged, .diverged, .catalogDamaged, .journalDamaged, .newerFormat,
+    case .fenced, .notYours, .staleEpoch, .diskChanged, .diverged, .catalogDamaged, .journalDamaged,
+      .newerFormat,
       .duplicateVM:
       .stopVM
     case .damagedBatch: .retryPass

@@ -55,7 +55,7 @@ extension [StandbyFile] {
 extension StandbyLayout {
   /// A name made of slug characters, not hidden.
   static func isPlaceable(_ name: String) -> Bool {
-    name.utf8.count <= 128 && !name.hasPrefix(".")
+    !name.isEmpty && name.utf8.count <= 128 && !name.hasPrefix(".")
       && name.utf8.allSatisfy { byte in slugCharacters.contains(byte) }
   }
 

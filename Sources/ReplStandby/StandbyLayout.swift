@@ -3,6 +3,7 @@ import ReplModel
 /// Names of files and directories in a store, in one place. None of them comes from a peer unchanged.
 enum StandbyLayout {
   static let storeFile = ".repl-store"
+  static let createLock = ".repl-create"
   static let settlingFile = "SETTLING.txt"
   static let privateDirectory = ".repl"
   static let catalog = "catalog"
@@ -33,6 +34,14 @@ enum StandbyLayout {
   /// `<slug>-<first 8 digits of the standby's identity>`.
   static func directory(slug: String, standby: StandbyID) -> String {
     "\(slug)-\(HexText.encode(standby.bytes.prefix(4)))"
+  }
+
+  /// Whether a name in the store's root can be a standby's: others (`lost+found`) are none of ours.
+  static func isStandbyDirectory(_ name: String) -> Bool {
+    guard let dash = name.lastIndex(of: "-") else { return false }
+    let (slug, digits) = (String(name[..<dash]), name[name.index(after: dash)...])
+    return !slug.isEmpty && self.slug(of: slug) == slug && digits.utf8.count == 8
+      && digits.utf8.allSatisfy { HexText.value($0) != nil }
   }
 
   /// The display name reduced to `[A-Za-z0-9._-]`: other characters become one `-`, none leads or ends.

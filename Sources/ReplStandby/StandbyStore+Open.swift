@@ -24,7 +24,8 @@ extension StandbyStore {
   /// All standbys of the store, by directory name. Directories that are none are left out.
   public func standbys() throws(StandbyError) -> [StandbySummary] {
     var summaries: [StandbySummary] = []
-    for name in try storing({ () throws(IOError) in try root.entryNames() }) where !name.hasPrefix(".") {
+    for name in try storing({ () throws(IOError) in try root.entryNames() })
+    where StandbyLayout.isStandbyDirectory(name) {
       if let summary = summary(of: name) { summaries.append(summary) }
     }
     return summaries
@@ -59,13 +60,17 @@ extension StandbyStore {
 
   /// Makes a standby without disks. Its catalog is durable before this returns, and so before the first byte of a disk.
   public func create(vm: VMID, displayName: String, owner: String) throws(StandbyError) -> Standby {
-    guard displayName.count <= Limits.displayNameCharacters else {
-      throw .badOffer(detail: "a display name of \(displayName.count) characters")
+    guard displayName.utf8.count <= Limits.displayNameBytes else {
+      throw .badOffer(detail: "a display name of \(displayName.utf8.count) bytes")
     }
+    let lock = try acquire(StandbyLayout.createLock, in: root, waitSeconds: 10)
+    defer { withExtendedLifetime(lock) {} }
     // A catalog that cannot be read may be this VM's: a second standby of it must not come about.
     for summary in try standbys() {
       if let problem = summary.problem { throw problem }
-      if summary.catalog?.vm == vm { throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"]) }
+      if summary.catalog?.vm == vm {
+        throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"])
+      }
     }
     let catalog = Catalog(
       standby: .random(), slug: StandbyLayout.slug(of: displayName), vm: vm, displayName: displayName,
@@ -91,7 +96,8 @@ extension StandbyStore {
       return try directory.tryLock(StandbyLayout.failoverRequest)
     }
     guard let lock else {
-      throw .lockHeld(path: "\(root.path)/\(name)/\(StandbyLayout.privateDirectory)/\(StandbyLayout.failoverRequest)")
+      throw .lockHeld(
+        path: "\(root.path)/\(name)/\(StandbyLayout.privateDirectory)/\(StandbyLayout.failoverRequest)")
     }
     return FailoverRequest(lock: lock)
   }
@@ -112,6 +118,9 @@ extension StandbyStore {
         return (directory, try home.contains(StandbyLayout.settlingFile))
       }
       guard let directory, let catalog = try Catalog.load(from: directory) else { return nil }
+      guard catalog.directoryName == name else {
+        throw .catalogDamaged(path: directory.path, detail: "it is the catalog of \(catalog.directoryName)")
+      }
       return StandbySummary(directory: name, catalog: catalog, problem: nil, isSettling: isSettling)
     } catch {
       return StandbySummary(directory: name, catalog: nil, problem: error, isSettling: false)

@@ -31,9 +31,11 @@ final class UndoCapture {
     var sources: [Source] = []
     for disk in description.disks {
       guard let entry = standby.catalog.disk(disk.disk), let member = basePoint.disk(disk.disk) else {
-        throw .journalDamaged(path: journal.file.path, detail: "disk \(disk.disk) is not in point \(basePoint.reference)")
+        throw .journalDamaged(
+          path: journal.file.path, detail: "disk \(disk.disk) is not in point \(basePoint.reference)")
       }
-      let key = try standby.store.key(disk.keyID)
+      // A key file that cannot be read is as good as none here: a committed point must come into the disks.
+      let key = try? standby.store.key(disk.keyID)
       sources.append(
         Source(
           disk: disk, file: try standby.openDiskFile(entry, .read),
@@ -52,7 +54,9 @@ final class UndoCapture {
   /// Everything saved and sealed is on stable storage when this returns; nothing was written anywhere else.
   func run() throws(StandbyError) {
     try journal.rewind()
-    while let record = try journal.next(), record.type != .commit {
+    var isWhole = false
+    while !isWhole, let record = try journal.next() {
+      isWhole = record.type == .commit
       guard record.type == .batch else { continue }
       guard let batch = BatchRecord(record, disks: sources.map(\.disk)) else {
         throw .journalDamaged(
@@ -60,6 +64,9 @@ final class UndoCapture {
       }
       try checkContent(of: batch, at: record.offsetBytes)
       for run in batch.runs { try capture(run, of: batch.diskIndex) }
+    }
+    guard isWhole else {
+      throw .journalDamaged(path: journal.file.path, detail: "its commit cannot be reached")
     }
     try output.seal()
   }
@@ -69,19 +76,23 @@ final class UndoCapture {
     let source = sources[batch.diskIndex]
     let isRight: Bool
     if let data = try? opener.inflate(batch.codec, batch.payload, rawLength: batch.rawLength) {
-      isRight = try source.digester.map { (digester) throws(StandbyError) -> Bool in
-        guard batch.hasDigests else { return true }
-        let digests = try digesting { () throws(DigestError) in
-          try opener.digests(of: data, runs: batch.runs, grid: source.disk.grid, digester)
-        }
-        return digests.indices.allSatisfy { digests[$0] == batch.digestBytes.digest(at: $0 * PageDigest.byteCount) }
-      } ?? true
+      isRight =
+        try source.digester.map { (digester) throws(StandbyError) -> Bool in
+          guard batch.hasDigests else { return true }
+          let digests = try digesting { () throws(DigestError) in
+            try opener.digests(of: data, runs: batch.runs, grid: source.disk.grid, digester)
+          }
+          return digests.indices.allSatisfy {
+            digests[$0] == batch.digestBytes.digest(at: $0 * PageDigest.byteCount)
+          }
+        } ?? true
     } else {
       isRight = false
     }
     guard isRight else {
       throw .journalDamaged(
-        path: journal.file.path, detail: "the pages of the record at byte \(offset) are not what was received")
+        path: journal.file.path, detail: "the pages of the record at byte \(offset) are not what was received"
+      )
     }
   }
 

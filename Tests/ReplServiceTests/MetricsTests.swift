@@ -68,7 +68,7 @@ struct MetricsTests {
     }
     let text = render(document)
     #expect(text.contains("\nvmrepl_vms 5000\n"))
-    #expect(samples(text).filter { $0.hasPrefix("vmrepl_rpo_seconds") }.count == 4096)
+    #expect(samples(text).filter { $0.hasPrefix("vmrepl_rpo_seconds") }.count == 2048)
     #expect(!text.contains(String(repeating: "n", count: 129)))
   }
 

@@ -46,6 +46,22 @@ struct StatusServerTests {
     }
   }
 
+  @Test("a large answer arrives whole")
+  func largeAnswer() async throws {
+    var document = StatusSamples.document
+    document.vms = (0..<2000).map { StatusSamples.vm($0, "vm-\($0)", .idle) }
+    let large = document
+    try await withServer(provide: { large }) { port in
+      let answer = try await RawHTTP.get("/metrics", port)
+      #expect(answer.utf8.count > 2_000_000)
+      let parts = answer.split(separator: "\r\n\r\n")
+      try #require(parts.count == 2)
+      #expect(parts[0].contains("Content-Length: \(parts[1].utf8.count)\r\n"))
+      let read = try await StatusClient.fetch(from: NetworkAddress(host: "127.0.0.1", port: port))
+      #expect(read?.vms.count == 2000)
+    }
+  }
+
   @Test("failing health is 503 with the reason on one line")
   func failingHealth() async throws {
     try await withServer(health: .failing("web01: stopped\nX-Bad: 1")) { port in

@@ -20,10 +20,12 @@ enum Bench {
   static let receiver = ReceiverID(high: 7, low: 7)
   static let diskIDs = [DiskID(high: 0xd, low: 0), DiskID(high: 0xd, low: 1)]
   static let grids = [
-    PageGrid(sizeBytes: (1 << 20) + 1536, pageSizeBytes: 4096)!, PageGrid(sizeBytes: 96 << 10, pageSizeBytes: 4096)!,
+    PageGrid(sizeBytes: (1 << 20) + 1536, pageSizeBytes: 4096)!,
+    PageGrid(sizeBytes: 96 << 10, pageSizeBytes: 4096)!,
   ]
   static let key = DigestKey(id: KeyID(high: 1, low: 1), bytes: PageMaker.random(byteCount: 32, seed: 99))!
-  static let otherKey = DigestKey(id: KeyID(high: 2, low: 2), bytes: PageMaker.random(byteCount: 32, seed: 98))!
+  static let otherKey = DigestKey(
+    id: KeyID(high: 2, low: 2), bytes: PageMaker.random(byteCount: 32, seed: 98))!
 
   static func pass(_ number: Int) -> PassID { PassID(high: 0xaa, low: UInt64(number)) }
 
@@ -48,7 +50,8 @@ enum Bench {
   }
 
   static func page(_ seed: UInt64) -> [UInt8] {
-    seed % 2 == 0 ? PageMaker.random(byteCount: 4096, seed: seed) : PageMaker.text(byteCount: 4096, seed: seed)
+    seed % 2 == 0
+      ? PageMaker.random(byteCount: 4096, seed: seed) : PageMaker.text(byteCount: 4096, seed: seed)
   }
 
   /// The first image: some pages at both ends and in the middle, most of it zero.
@@ -104,9 +107,12 @@ struct PlainFiles: StandbyFilesMaking {
   func files(for request: StandbyFilesRequest) throws(StandbyError) -> [StandbyFile] {
     var files = request.disks.map { disk in
       StandbyFile(
-        name: disk.descriptorFileName, bytes: Array("RW \(disk.flatFileName) \(request.point.reference)\n".utf8))
+        name: disk.descriptorFileName,
+        bytes: Array("RW \(disk.flatFileName) \(request.point.reference)\n".utf8))
     }
-    if let nvram = request.sourceNVRAM { files.append(StandbyFile(name: "\(request.slug).nvram", bytes: nvram)) }
+    if let nvram = request.sourceNVRAM {
+      files.append(StandbyFile(name: "\(request.slug).nvram", bytes: nvram))
+    }
     if let vmx = request.sourceVMX {
       let note = request.isStartable ? "# may be started\n" : "# replicated\n"
       files.append(StandbyFile(name: "\(request.slug).vmx", bytes: Array(note.utf8) + vmx))

@@ -29,7 +29,9 @@ struct Checks {
     for (index, disk) in Bench.diskIDs.enumerated() {
       let entry = try #require(standby.catalog.disk(disk))
       let bytes = try Bench.bytes(of: home.openFile(entry.flatFileName, .read))
-      #expect(isSame(bytes, sender.image.disks[index]), "\(context): disk \(index) is not that of \(point.reference)")
+      #expect(
+        isSame(bytes, sender.image.disks[index]),
+        "\(context): disk \(index) is not that of \(point.reference)")
       #expect(point.disk(disk)?.root == sender.roots[index], "\(context): root of disk \(index)")
       let report = try standby.verifyDisk(disk)
       #expect(report.isClean, "\(context): \(report)")
@@ -39,7 +41,8 @@ struct Checks {
     }
     let vmx = try Bench.bytes(of: home.openFile("web-01.vmx", .read))
     #expect(vmx == Array("# replicated\n".utf8) + sender.image.vmx, "\(context): VMX")
-    #expect(try Bench.bytes(of: home.openFile("web-01.nvram", .read)) == sender.image.nvram, "\(context): NVRAM")
+    #expect(
+      try Bench.bytes(of: home.openFile("web-01.nvram", .read)) == sender.image.nvram, "\(context): NVRAM")
     try hasTheWayBack(standby, on: machine, context)
   }
 
@@ -59,14 +62,16 @@ struct Checks {
       if record.type == .seal { isSealed = true }
       guard record.type == .batch else { continue }
       let batch = try #require(BatchRecord(record, disks: reader.header.description.disks))
-      let index = try #require(Bench.diskIDs.firstIndex(of: reader.header.description.disks[batch.diskIndex].disk))
+      let index = try #require(
+        Bench.diskIDs.firstIndex(of: reader.header.description.disks[batch.diskIndex].disk))
       let data = try BatchOpener().inflateCopy(batch)
       var offset = 0
       for run in batch.runs {
         let range = Bench.grids[index].bytes(of: run.pages)
         let bytes =
           run.kind == .zero
-          ? [UInt8](repeating: 0, count: Int(range.length)) : Array(data[offset..<(offset + Int(range.length))])
+          ? [UInt8](repeating: 0, count: Int(range.length))
+          : Array(data[offset..<(offset + Int(range.length))])
         if run.kind == .data { offset += Int(range.length) }
         disks[index].replaceSubrange(Int(range.offset)..<Int(range.end), with: bytes)
       }
@@ -85,7 +90,8 @@ extension BatchOpener {
 
 /// As `==`, which takes most of the tests' time in debug builds.
 func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-  left.count == right.count && left.withUnsafeBytes { left in
-    right.withUnsafeBytes { memcmp(left.baseAddress!, $0.baseAddress!, left.count) == 0 }
-  }
+  left.count == right.count
+    && left.withUnsafeBytes { left in
+      right.withUnsafeBytes { memcmp(left.baseAddress!, $0.baseAddress!, left.count) == 0 }
+    }
 }

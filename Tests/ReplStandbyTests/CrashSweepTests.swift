@@ -78,11 +78,13 @@ import Testing
     let store = try Bench.store(on: machine)
     let standby = try Bench.standby(in: store)
     for next in number..<Self.senders.count { try Self.senders[next].replicate(next + 1, to: standby) }
-    try Checks(Self.senders).holdsItsNewestPoint(standby, on: machine, "\(context), after the remaining passes")
+    try Checks(Self.senders).holdsItsNewestPoint(
+      standby, on: machine, "\(context), after the remaining passes")
     #expect(standby.catalog.newest?.pass == Bench.pass(Self.senders.count))
   }
 
-  @Test("a power cut at any operation leaves one committed point, and the remaining passes go through",
+  @Test(
+    "a power cut at any operation leaves one committed point, and the remaining passes go through",
     arguments: [Survivors.none, .all, .random(seed: 1), .random(seed: 2)])
   func singleCut(survivors: Survivors) throws {
     #expect(Self.cuts.count > 300)
@@ -114,7 +116,9 @@ import Testing
     #expect(nested > 100)
   }
 
-  @Test("a kill at any operation, recovery, and then a power cut that loses everything unsynced: still one committed point")
+  @Test(
+    "a kill at any operation, recovery, and then a power cut that loses everything unsynced: still one committed point"
+  )
   func killThenPowerCut() throws {
     for cut in Self.cuts {
       let context = "killed before \(cut.moment)"
@@ -127,7 +131,8 @@ import Testing
       if cut.moment.number % 3 == 0 {
         let next = cut.moment.kill()
         try finish(next, after: number, context)
-        _ = try recover(next.restart(.none), Cut(moment: cut.moment, acknowledged: 3), "\(context), at the end")
+        _ = try recover(
+          next.restart(.none), Cut(moment: cut.moment, acknowledged: 3), "\(context), at the end")
       }
     }
   }

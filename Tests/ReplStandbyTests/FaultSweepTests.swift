@@ -60,7 +60,8 @@ import Testing
       return
     }
     let number = standby.catalog.newest.map { Int($0.pass.low) } ?? 0
-    #expect(number == acknowledged || number == acknowledged + 1, "\(context), power cut: holds pass \(number)")
+    #expect(
+      number == acknowledged || number == acknowledged + 1, "\(context), power cut: holds pass \(number)")
     try Checks(Self.senders).holdsItsNewestPoint(standby, on: after, "\(context), power cut")
   }
 
@@ -101,6 +102,7 @@ import Testing
   @Test("an operation that fails once ends at most one pass, and loses nothing", arguments: [1, 2])
   func ioError(number: Int) throws { try sweep(number, .ioErrorOnce, attempts: 3) }
 
-  @Test("a full disk ends the pass, and replication goes on by itself when there is space", arguments: [1, 2])
+  @Test(
+    "a full disk ends the pass, and replication goes on by itself when there is space", arguments: [1, 2])
   func outOfSpace(number: Int) throws { try sweep(number, .outOfSpace, attempts: 3) }
 }

@@ -35,7 +35,8 @@ import Testing
   }
 
   private func offer(
-    vm: VMID = Bench.vm, epoch: Epoch? = nil, grids: [PageGrid] = Bench.grids, disks: [DiskID] = Bench.diskIDs,
+    vm: VMID = Bench.vm, epoch: Epoch? = nil, grids: [PageGrid] = Bench.grids,
+    disks: [DiskID] = Bench.diskIDs,
     slots: [String] = ["scsi0:0", "scsi0:1"], key: KeyID = Bench.key.id
   ) -> PassOffer {
     PassOffer(
@@ -43,7 +44,8 @@ import Testing
       frozenAt: WallTime(millisecondsSince1970: 0), label: .quiesced, epoch: epoch,
       disks: disks.indices.map {
         .init(
-          disk: disks[$0], slot: DiskSlot(slots[$0])!, grid: grids[$0], keyID: key, facts: DiskFacts(entries: []))
+          disk: disks[$0], slot: DiskSlot(slots[$0])!, grid: grids[$0], keyID: key,
+          facts: DiskFacts(entries: []))
       }, vmxHash: nil, nvramHash: nil)
   }
 
@@ -99,7 +101,9 @@ import Testing
     let after = machine.restart(.none)
     let reopened = try Bench.standby(in: Bench.store(on: after))
     let fence = try #require(reopened.catalog.fence)
-    #expect(fence.epoch == Epoch(2) && reopened.catalog.epoch == Epoch(2) && fence.point == PointReference(epoch: Epoch(1), number: 1))
+    #expect(
+      fence.epoch == Epoch(2) && reopened.catalog.epoch == Epoch(2)
+        && fence.point == PointReference(epoch: Epoch(1), number: 1))
     #expect(!fence.reason.utf8.contains(0x1B))
     try reopened.fence(reason: "again")
     #expect(reopened.catalog.fence == fence)
@@ -162,7 +166,8 @@ import Testing
     }
     for index in [-1, 2, Int.max] {
       let batch = ReceivedBatch(
-        diskIndex: index, codec: .raw, runs: [good], rawLength: 0, digest: .zero, payload: .init(start: nil, count: 0))
+        diskIndex: index, codec: .raw, runs: [good], rawLength: 0, digest: .zero,
+        payload: .init(start: nil, count: 0))
       #expect(refusal { try pass.append(batch) } == "unknownDisk")
     }
     #expect(refusal { try pass.append(.vmx, [1, 2, 3]) } == "damagedFile")

@@ -23,7 +23,9 @@ final class Sender: @unchecked Sendable {
       let grid = Bench.grids[index]
       var pages = [PageDigest](repeating: .zero, count: Int(grid.leafCount) * PageGrid.pagesPerLeaf)
       try disk.withUnsafeBytes { bytes in
-        try pages.withUnsafeMutableBufferPointer { try digester.digest(pages: bytes, pageSizeBytes: 4096, into: $0) }
+        try pages.withUnsafeMutableBufferPointer {
+          try digester.digest(pages: bytes, pageSizeBytes: 4096, into: $0)
+        }
       }
       digests.append(pages)
       roots.append(try Self.root(of: pages, index: index, key: key))
@@ -44,14 +46,17 @@ final class Sender: @unchecked Sendable {
     return try map.finish(at: PointReference(epoch: Epoch(1), number: 1), pass: Bench.pass(0))
   }
 
-  func offer(_ number: Int, owner: String = Bench.peer, epoch: Epoch? = nil, disks: [Int] = [0, 1]) -> PassOffer {
+  func offer(
+    _ number: Int, owner: String = Bench.peer, epoch: Epoch? = nil, disks: [Int] = [0, 1]
+  ) -> PassOffer {
     PassOffer(
       vm: Bench.vm, displayName: "web 01", owner: owner, pass: Bench.pass(number),
       frozenAt: WallTime(millisecondsSince1970: 1_800_000_000_000 + Int64(number)), label: .crashConsistent,
       epoch: epoch,
       disks: disks.map { index in
         PassOffer.Disk(
-          disk: Bench.diskIDs[index], slot: DiskSlot("scsi0:\(index)")!, grid: Bench.grids[index], keyID: key.id,
+          disk: Bench.diskIDs[index], slot: DiskSlot("scsi0:\(index)")!, grid: Bench.grids[index],
+          keyID: key.id,
           facts: DiskFacts(entries: [.init(key: "adapterType", value: "lsilogic")]))
       },
       vmxHash: SHA256Hasher.hash(image.vmx), nvramHash: SHA256Hasher.hash(image.nvram))
@@ -83,7 +88,9 @@ final class Sender: @unchecked Sendable {
   }
 
   /// Gives one batch to `body`; the codec changes from batch to batch.
-  func withBatch(_ index: Int, _ runs: [PageRun], codec wanted: Codec, _ body: (ReceivedBatch) throws -> Void) throws {
+  func withBatch(
+    _ index: Int, _ runs: [PageRun], codec wanted: Codec, _ body: (ReceivedBatch) throws -> Void
+  ) throws {
     let grid = Bench.grids[index]
     var (raw, pages): ([UInt8], [PageDigest]) = ([], [])
     for run in runs where run.kind == .data {
@@ -97,7 +104,11 @@ final class Sender: @unchecked Sendable {
     let packed = try raw.withUnsafeBytes { source in
       try payload.withUnsafeMutableBytes { try Compressor(codec: wanted).compress(source, into: $0) }
     }
-    if let packed, !raw.isEmpty { payload.removeLast(raw.count - packed) } else { (codec, payload) = (.raw, raw) }
+    if let packed, !raw.isEmpty {
+      payload.removeLast(raw.count - packed)
+    } else {
+      (codec, payload) = (.raw, raw)
+    }
     try payload.withUnsafeBytes { bytes in
       try body(
         ReceivedBatch(

@@ -30,8 +30,10 @@ enum LayeringRule {
     "ReplService": layer(
       4, "Glibc", "FoundationEssentials", "Logging", "ServiceLifecycle", "Yams", "NIOCore", "NIOPosix",
       "NIOHTTP1"),
-    "ReplSender": layer(5, "Glibc", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"),
-    "ReplReceiver": layer(5, "Glibc", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"),
+    "ReplSender": layer(
+      5, "Glibc", "FoundationEssentials", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"),
+    "ReplReceiver": layer(
+      5, "Glibc", "FoundationEssentials", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"),
     "ReplTestKit": layer(6, "Glibc", "Foundation", "FoundationEssentials", "Testing"),
   ]
 

@@ -65,14 +65,23 @@ struct FunctionScanner {
     let name: String
     /// Where it begins, from 1.
     let line: Int
-    /// From the line of the name to the line of its closing brace.
+    /// From the line of the name to the line of its closing brace, without the contents of long strings:
+    /// those are data.
     let lineCount: Int
   }
 
   static func functions(in text: SwiftText) -> [Function] {
     var scanner = FunctionScanner(bytes: Array(text.code.joined(separator: "\n").utf8))
-    return scanner.run()
+    return scanner.run().map { function in
+      let lines = (function.line - 1)..<(function.line - 1 + function.lineCount)
+      let dataLines = lines.count {
+        isBlank(text.code[$0]) && isBlank(text.comments[$0]) && !isBlank(text.lines[$0])
+      }
+      return Function(name: function.name, line: function.line, lineCount: function.lineCount - dataLines)
+    }
   }
+
+  private static func isBlank(_ line: String) -> Bool { line.utf8.allSatisfy { $0 == UInt8(ascii: " ") } }
 
   private let bytes: [UInt8]
   private var functions: [Function] = []

@@ -64,6 +64,10 @@ struct ScannerSampleTests {
       return LengthRule.check(SourceFile(target: "ReplPass", text: "func run() {\n\(body)\n}\n"))
     }
     #expect(sample(70).isEmpty)
+    let table =
+      "func golden() {\n  let text = \"\"\"\n" + String(repeating: "    data\n", count: 90)
+      + "    \"\"\"\n}\n"
+    #expect(LengthRule.check(SourceFile(target: "ReplPass", text: table)).isEmpty)
     #expect(sample(71).map(\.description).first?.contains("run has 71 lines, at most 70") == true)
   }
 
