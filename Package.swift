@@ -7,7 +7,8 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
 ]
 
-/// A library of ours. The order of the list is that of the layering table (CONTRIBUTING.md): dependencies point up.
+/// A library of ours. The order of the list is that of the layering table (CONTRIBUTING.md): dependencies
+/// point up.
 func module(_ name: String, _ dependencies: [Target.Dependency] = [], pages: Bool = false) -> Target {
   .target(
     name: name, dependencies: dependencies, exclude: pages ? ["\(name).docc"] : [], swiftSettings: strict)
@@ -25,7 +26,9 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
-let nio = ["NIOCore", "NIOPosix", "NIOHTTP1"].map { Target.Dependency.product(name: $0, package: "swift-nio") }
+let nio = ["NIOCore", "NIOPosix", "NIOHTTP1"].map {
+  Target.Dependency.product(name: $0, package: "swift-nio")
+}
 
 let package = Package(
   name: "vmrepl",
@@ -70,12 +73,14 @@ let package = Package(
         "ReplTLS", "ReplTransport",
       ], pages: true),
     module(
-      "ReplService", ["ReplIO", "ReplModel", logging, lifecycle, .product(name: "Yams", package: "Yams")] + nio),
+      "ReplService",
+      ["ReplIO", "ReplModel", logging, lifecycle, .product(name: "Yams", package: "Yams")] + nio),
     // Level 5
     program(
       "ReplSender",
       [
-        "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplService", "ReplSource", "ReplTLS",
+        "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplService", "ReplSource",
+        "ReplTLS",
         "ReplTransport", argumentParser, lifecycle, logging,
       ]),
     program(
@@ -105,7 +110,8 @@ let package = Package(
     tests(
       "ReplPassTests",
       [
-        "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplSource", "ReplStandby", "ReplTLS",
+        "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplSource", "ReplStandby",
+        "ReplTLS",
         "ReplTestKit", "ReplTransport",
       ]),
     tests("ReplServiceTests", ["ReplIO", "ReplModel", "ReplService", logging], exclude: ["Configs"]),

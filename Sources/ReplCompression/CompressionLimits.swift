@@ -13,6 +13,6 @@ public enum CompressionLimits {
   public static let levels = 1...9
 
   /// The probe's verdict needs this many samples: fewer cannot show 7.85 bits reliably, so shorter blocks
-  /// (below 32 KiB or so) are always tried.
+  /// are always tried.
   static let minimumProbeSamples = 1900
 }

@@ -13,6 +13,7 @@ public struct CommandRunner: Sendable {
   /// Output beyond this is an error of the command: nobody reads more, and memory is bounded.
   public static let outputLimitBytes = 64 << 10
 
+  /// What the command printed; each at most `outputLimitBytes`.
   public struct Result: Sendable {
     public let standardOutput: String
     public let standardError: String
@@ -46,7 +47,8 @@ public struct CommandRunner: Sendable {
     case .timedOut: throw .commandFailed(arguments, "it did not end within \(deadline) s and was killed")
     case .ended(let result, nil): return result
     case .ended(let result, let failure?):
-      let said = SafeText.printable(result.standardError.isEmpty ? result.standardOutput : result.standardError)
+      let said = SafeText.printable(
+        result.standardError.isEmpty ? result.standardOutput : result.standardError)
       throw .commandFailed(arguments, "\(failure); it said: \(said)")
     }
   }

@@ -2,9 +2,10 @@ import ReplIO
 import ReplModel
 import ReplStandby
 
-/// Starts a standby for real. In this order, each step durable before the next, so that an interrupted failover is run
-/// again and goes on: a running pass makes way, the newest committed point is brought into the disks, epoch and fence are
-/// raised, the files beside the disks are made anew, the VM is registered, the VM is powered on.
+/// Starts a standby for real. In this order, each step durable before the next, so that an interrupted
+/// failover is run again and goes on: a running pass makes way, the newest committed point is brought into
+/// the disks, epoch and fence are raised, the files beside the disks are made anew, the VM is registered, the
+/// VM is powered on.
 public struct Failover: Sendable {
   /// How long a running pass gets to make way; a settling that is under way is waited for.
   public static let lockWaitSeconds: Double = 600
@@ -78,9 +79,11 @@ public struct Failover: Sendable {
     let outcome: Result<FailoverHold, FailoverError>
     do {
       outcome = try await NamedThread.run("failover") { () -> Result<FailoverHold, FailoverError> in
-        do throws(FailoverError) { return .success(try takeHold(target, say: say)) } catch { return .failure(error) }
+        do throws(FailoverError) { return .success(try takeHold(target, say: say)) } catch {
+          return .failure(error)
+        }
       }
-    } catch { fatalError("the body does not throw: \(error)") }
+    } catch { preconditionFailure("the body does not throw: \(error)") }
     var hold = try outcome.get()
     var said: [String] = []
     let steps = FailoverSteps(commands: commands, say: say)
@@ -127,6 +130,7 @@ public struct Failover: Sendable {
   private func values(_ target: Target, id: String) -> FailoverCommands.Values {
     let directory = "\(target.store.path)/\(target.catalog.directoryName)"
     return FailoverCommands.Values(
-      vmx: "\(directory)/\(target.catalog.slug).vmx", directory: directory, name: target.catalog.displayName, id: id)
+      vmx: "\(directory)/\(target.catalog.slug).vmx", directory: directory, name: target.catalog.displayName,
+      id: id)
   }
 }

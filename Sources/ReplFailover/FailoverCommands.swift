@@ -1,7 +1,7 @@
 /// The commands that register a VM at the DR site and power it on; nil where the operator configured none.
 ///
-/// Each is a function from what is known of the VM to an argument list, so that placeholders are the configuration's
-/// affair and never this module's.
+/// Each is a function from what is known of the VM to an argument list, so that placeholders are the
+/// configuration's affair and never this module's.
 public struct FailoverCommands: Sendable {
   /// What an argument list may be built from.
   public struct Values: Sendable {

@@ -27,7 +27,8 @@ public enum FailoverError: ActionableError {
     case .files(let text): text
     case .commandRefused(let arguments, let why): "command \(Self.quoted(arguments)) is refused: \(why)"
     case .commandFailed(let arguments, let why):
-      "command \(Self.quoted(arguments)) failed: \(why). Mend the cause and run failover again: it goes on here"
+      "command \(Self.quoted(arguments)) failed: \(why). Mend the cause and run failover again: it "
+        + "goes on here"
     case .notConfirmed(let name): "failover of \(name) was not confirmed: nothing was changed"
     }
   }

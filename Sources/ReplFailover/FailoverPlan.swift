@@ -25,7 +25,7 @@ public struct FailoverPlan: Sendable, Codable {
       "VM             \(SafeText.printable(name)) (\(vm))",
       "standby        \(directory)",
       "recovery point \(point), \(label.rawValue), frozen at \(frozenAt)",
-      "loss           everything written at the primary in the last \(Self.duration(lossSeconds)) is not in it",
+      "loss           what was written at the primary in the last \(Self.duration(lossSeconds)) is not in it",
     ]
     if isSettling { lines.append("first          the point is brought into the disks to its end") }
     lines.append(

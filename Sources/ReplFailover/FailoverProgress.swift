@@ -11,7 +11,9 @@ struct FailoverProgress: Codable {
     /// Before the command ran; that it may have run already is said when failover goes on.
     case fenced, registering, registered, poweringOn, poweredOn
 
-    private var order: Int { [.fenced, .registering, .registered, .poweringOn, .poweredOn].firstIndex(of: self)! }
+    private var order: Int {
+      [.fenced, .registering, .registered, .poweringOn, .poweredOn].firstIndex(of: self)!
+    }
     static func < (left: Step, right: Step) -> Bool { left.order < right.order }
   }
 

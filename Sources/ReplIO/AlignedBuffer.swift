@@ -2,8 +2,8 @@ import Glibc
 
 /// Zeroed memory aligned to 4096 bytes, given back with the object.
 public final class AlignedBuffer: @unchecked Sendable {
-  // SAFETY: the pointer never changes; whoever holds the object alone may write through it. Queues hand buffers from one
-  // owner to the next.
+  // SAFETY: the pointer never changes; whoever holds the object alone may write through it. Queues hand
+  // buffers from one owner to the next.
   public let bytes: UnsafeMutableRawBufferPointer
 
   public init(byteCount: Int) {

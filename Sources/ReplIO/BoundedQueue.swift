@@ -1,8 +1,10 @@
 import Glibc
 
-/// A queue between threads that holds at most `capacity` elements. Blocks: for threads of our own, never for tasks.
+/// A queue between threads that holds at most `capacity` elements. Blocks: for threads of our own, never for
+/// tasks.
 ///
-/// Shutdown: `close` lets consumers drain what is queued; `cancel` drops it. After either, `push` answers false.
+/// Shutdown: `close` lets consumers drain what is queued; `cancel` drops it. After either, `push` answers
+/// false.
 public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
   // SAFETY: every access to the mutable state is between lock and unlock of `mutex`.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -54,7 +56,9 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     return removeFirst()
   }
 
+  /// Takes nothing more; what is queued can still be had.
   public func close() { end(dropping: false) }
+  /// Takes nothing more and drops what is queued.
   public func cancel() { end(dropping: true) }
 
   private func end(dropping: Bool) {

@@ -3,6 +3,7 @@ import ReplModel
 
 /// A failed operation on a file or directory: what was tried, on what, where, and why it failed.
 public struct IOError: ActionableError, Hashable {
+  /// Why it failed.
   public enum Kind: Hashable, Sendable {
     /// The system refused; the value is `errno`.
     case system(Int32)

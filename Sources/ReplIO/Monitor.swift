@@ -1,7 +1,7 @@
 import Glibc
 
-/// A value that several threads share, with waiting for a condition on it. Blocks: for threads of our own, never for
-/// tasks.
+/// A value that several threads share, with waiting for a condition on it. Blocks: for threads of our own,
+/// never for tasks.
 public final class Monitor<State>: @unchecked Sendable {
   // SAFETY: `state` is touched only between lock and unlock of `mutex`.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

@@ -1,9 +1,11 @@
 import CLinux
 import Glibc
 
-/// A thread of our own for calls that block; Swift's cooperative pool has one thread a core and must never wait.
+/// A thread of our own for calls that block; Swift's cooperative pool has one thread a core and must never
+/// wait.
 public final class NamedThread: @unchecked Sendable {
-  // SAFETY: `handle` is written once before `start` returns and read only by `join`, which one owner calls once.
+  // SAFETY: `handle` is written once before `start` returns and read only by `join`, which one owner calls
+  // once.
   private var handle = pthread_t()
 
   private final class Body {

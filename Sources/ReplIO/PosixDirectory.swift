@@ -21,6 +21,7 @@ public final class PosixDirectory: StorageDirectory {
 
   deinit { close(descriptor) }
 
+  /// What `fstat` says of the directory.
   public func status() throws(IOError) -> FileStatus {
     var raw = repl_file_status()
     guard repl_fstat(descriptor, &raw) == 0 else { throw .current("stat", path: path) }
@@ -56,6 +57,7 @@ public final class PosixDirectory: StorageDirectory {
     return file
   }
 
+  /// A directory right beneath this one; never through a symbolic link.
   public func openDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
     try checkName(name)
     let opened = repl_openat_beneath(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
@@ -71,6 +73,7 @@ public final class PosixDirectory: StorageDirectory {
     return try openDirectory(name)
   }
 
+  /// Whether there is anything of this name, a dangling link included.
   public func contains(_ name: String) throws(IOError) -> Bool {
     try checkName(name)
     if faccessat(descriptor, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 { return true }
@@ -121,8 +124,8 @@ public final class PosixDirectory: StorageDirectory {
 
   public func tryLock(_ name: String) throws(IOError) -> FileLock? {
     let file = try openPosixFile(name, .createIfMissing)
-    // flock belongs to the open file, not to the process: it also keeps two threads of one process apart, and it ends
-    // with the last descriptor, however the process ends.
+    // flock belongs to the open file, not to the process: it also keeps two threads of one process apart, and
+    // it ends with the last descriptor, however the process ends.
     if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return FileLock { _ = file } }
     guard errno == EWOULDBLOCK else { throw .current("lock", path: file.path) }
     return nil

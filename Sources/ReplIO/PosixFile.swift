@@ -16,7 +16,10 @@ public final class PosixFile: StorageFile {
 
   deinit { close(descriptor) }
 
-  public var sizeBytes: Int64 { (try? currentSizeBytes()) ?? 0 }
+  public var sizeBytes: Int64 {
+    // fstat of an open descriptor fails only when the storage is gone; whoever reads then gets that error.
+    (try? currentSizeBytes()) ?? 0
+  }
 
   public func currentSizeBytes() throws(IOError) -> Int64 { try status().sizeBytes }
 
@@ -63,7 +66,8 @@ public final class PosixFile: StorageFile {
     }
   }
 
-  /// fdatasync: on Linux it also makes a changed size durable, which is all of the metadata that reading needs.
+  /// fdatasync: on Linux it also makes a changed size durable, which is all of the metadata that reading
+  /// needs.
   public func sync() throws(IOError) {
     // EINTR is a failure like any other here: a failed sync is never tried again.
     guard fdatasync(descriptor) == 0 else { throw .current("sync", path: path) }
@@ -74,14 +78,16 @@ public final class PosixFile: StorageFile {
     guard offset < size else { return nil }
     let start = repl_seek_data(descriptor, offset)
     if start < 0 {
-      // ENXIO: no data up to the end. Any other refusal: the file system cannot tell, so all of it may hold data.
+      // ENXIO: no data up to the end. Any other refusal: the file system cannot tell, so all of it may hold
+      // data.
       return errno == ENXIO ? nil : ByteRange(offset: offset, length: size - offset)
     }
     let end = repl_seek_hole(descriptor, start)
     return ByteRange(offset: start, length: (end < 0 ? size : end) - start)
   }
 
-  /// Whether anyone holds a byte-range lock (F_OFD_GETLK) in the range; QEMU holds 100-103 and 200-203 while it runs.
+  /// Whether anyone holds a byte-range lock (F_OFD_GETLK) in the range; QEMU holds 100-103 and 200-203 while
+  /// it runs.
   public func isLocked(_ range: ByteRange) throws(IOError) -> Bool {
     let answer = repl_range_is_locked(descriptor, range.offset, range.length)
     guard answer >= 0 else { throw .current("query lock", path: path) }

@@ -1,8 +1,9 @@
 import ReplModel
 
 extension StorageDirectory {
-  /// Puts a new version of a small file in place so that after a crash either the old or the new one is there, whole:
-  /// write aside, sync the file, rename, sync the directory. Nothing else in this project may do these four steps.
+  /// Puts a new version of a small file in place so that after a crash either the old or the new one is
+  /// there, whole: write aside, sync the file, rename, sync the directory. Nothing else in this project may
+  /// do these four steps.
   public func replaceFile(_ name: String, with bytes: [UInt8]) throws(IOError) {
     let aside = name + Self.asideSuffix
     if try contains(aside) { try removeFile(aside) }

@@ -24,11 +24,11 @@ public enum FileAccess: Sendable {
   case createIfMissing
 }
 
-/// An open directory: the anchor of every path. A name is one component unless said otherwise; it never leaves the
-/// directory and never goes through a symbolic link.
+/// An open directory: the anchor of every path. A name is one component unless said otherwise; it never
+/// leaves the directory and never goes through a symbolic link.
 ///
-/// Everything durable goes through this protocol and `StorageFile`, so that tests can put a disk underneath that loses,
-/// tears or reorders whatever was not synced.
+/// Everything durable goes through this protocol and `StorageFile`, so that tests can put a disk underneath
+/// that loses, tears or reorders whatever was not synced.
 public protocol StorageDirectory: AnyObject, Sendable {
   /// For messages.
   var path: String { get }
@@ -58,8 +58,8 @@ public protocol StorageDirectory: AnyObject, Sendable {
   /// Bytes that an unprivileged writer could still use.
   func freeBytes() throws(IOError) -> Int64
 
-  /// Takes an exclusive lock on the file `name` (made when missing), or answers nil when somebody else holds it. The
-  /// lock ends with the object or the process, whatever ends it.
+  /// Takes an exclusive lock on the file `name` (made when missing), or answers nil when somebody else holds
+  /// it. The lock ends with the object or the process, whatever ends it.
   func tryLock(_ name: String) throws(IOError) -> FileLock?
 }
 

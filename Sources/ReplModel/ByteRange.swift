@@ -20,6 +20,7 @@ public struct ByteRange: Hashable, Sendable {
   public var end: Int64 { offset + length }
   public var isEmpty: Bool { length == 0 }
 
+  /// What both have in common; nil when that is nothing.
   public func intersection(_ other: ByteRange) -> ByteRange? {
     let start = max(offset, other.offset)
     let stop = min(end, other.end)

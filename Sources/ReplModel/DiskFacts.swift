@@ -1,8 +1,9 @@
 /// What a standby's descriptor keeps of the source's: the disk data base entries, in their order.
 ///
-/// Keys are without `ddb.` (`adapterType`, `geometry.cylinders`, `uuid`); values without quotes. The reader of the
-/// source takes only keys that are safe and useful to keep; the writer checks again.
+/// Keys are without `ddb.` (`adapterType`, `geometry.cylinders`, `uuid`); values without quotes. The reader
+/// of the source takes only keys that are safe and useful to keep; the writer checks again.
 public struct DiskFacts: Hashable, Sendable, Codable {
+  /// One line of the disk data base.
   public struct Entry: Hashable, Sendable, Codable {
     public let key: String
     public let value: String

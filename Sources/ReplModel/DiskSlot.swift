@@ -2,6 +2,7 @@
 ///
 /// A closed grammar, so that a slot from a peer is safe as part of a file name.
 public struct DiskSlot: Hashable, Sendable {
+  /// The kinds of controllers that hard disks hang on.
   public enum Bus: String, Sendable, CaseIterable {
     case scsi, sata, nvme, ide
 

@@ -1,6 +1,7 @@
 /// A 128-bit identity, typed by what it names, so that a disk's identity can never be passed for a VM's.
 ///
-/// Text form: 32 lower-case hex digits in the groups 8-4-4-4-12 (RFC 9562), the form in files, logs and on the wire.
+/// Text form: 32 lower-case hex digits in the groups 8-4-4-4-12 (RFC 9562), the form in files, logs and on
+/// the wire.
 public struct Identifier<Kind>: Hashable, Sendable {
   public let high: UInt64
   public let low: UInt64
@@ -16,6 +17,7 @@ public struct Identifier<Kind>: Hashable, Sendable {
     return random(using: &generator)
   }
 
+  /// As `random()`, from a given source, for tests with a seed.
   public static func random(using generator: inout some RandomNumberGenerator) -> Self {
     let high = (generator.next() as UInt64) & ~0xF000 | 0x4000
     let low = (generator.next() as UInt64) & (UInt64.max >> 2) | (1 << 63)

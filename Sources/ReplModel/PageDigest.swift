@@ -1,5 +1,5 @@
-/// The 128-bit digest of one page, as two words in the byte order of the digest map (first eight bytes, last eight,
-/// each little-endian). The all-zero page has the all-zero digest.
+/// The 128-bit digest of one page, as two words in the byte order of the digest map (first eight bytes, last
+/// eight, each little-endian). The all-zero page has the all-zero digest.
 public struct PageDigest: Hashable, Sendable {
   public static let byteCount = 16
   public static let zero = PageDigest(low: 0, high: 0)

@@ -1,5 +1,6 @@
 /// Adjacent changed pages of one disk.
 public struct PageRun: Hashable, Sendable {
+  /// Whether the pages hold anything.
   public enum Kind: UInt8, Sendable {
     /// The pages' bytes travel.
     case data = 0

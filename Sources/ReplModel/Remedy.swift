@@ -8,8 +8,8 @@ public enum Remedy: String, Sendable, Codable {
   case stopVM = "stop"
 }
 
-/// Every error that leaves a module: what to do about it, and a sentence for people that names the thing, what was
-/// found, what was expected and the next step.
+/// Every error that leaves a module: what to do about it, and a sentence for people that names the thing,
+/// what was found, what was expected and the next step.
 public protocol ActionableError: Error, Sendable, CustomStringConvertible {
   var remedy: Remedy { get }
 }

@@ -1,8 +1,8 @@
 /// The list of runs of one batch, ascending and without overlap, as bytes.
 ///
-/// Per run two unsigned LEB128 numbers: the gap in pages since the end of the run before (since page 0 for the
-/// first), then `pageCount * 2 + kind` (kind 0 data, 1 zero). Ascending order without overlap needs no check: no
-/// other order can be written. The same bytes stand on the wire and in the journal.
+/// Per run two unsigned LEB128 numbers: the gap in pages since the end of the run before (since page 0 for
+/// the first), then `pageCount * 2 + kind` (kind 0 data, 1 zero). Ascending order without overlap needs no
+/// check: no other order can be written. The same bytes stand on the wire and in the journal.
 public enum RunTable {
   public static func encode(_ runs: [PageRun]) -> [UInt8] {
     var bytes: [UInt8] = []
@@ -21,7 +21,8 @@ public enum RunTable {
   public static func decode(
     _ bytes: UnsafeRawBufferPointer, runCount: Int, pageLimit: Int64
   ) throws(RunTableError) -> [PageRun] {
-    // Two bytes a run at the least: a count that the bytes cannot hold is refused before anything is reserved.
+    // Two bytes a run at the least: a count that the bytes cannot hold is refused before anything is
+    // reserved.
     guard runCount >= 0, runCount <= bytes.count / 2 else { throw .truncated }
     var runs: [PageRun] = []
     runs.reserveCapacity(runCount)
@@ -70,6 +71,7 @@ public enum RunTable {
   }
 }
 
+/// Why the bytes are no run table.
 public enum RunTableError: Error, Hashable, Sendable {
   case truncated, emptyRun, outOfRange, trailingBytes
 }

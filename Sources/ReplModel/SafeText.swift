@@ -1,6 +1,7 @@
-/// Text from outside, made safe to print: control characters, escape sequences and direction overrides become `?`,
-/// and the length is limited.
+/// Text from outside, made safe to print: control characters, escape sequences and direction overrides become
+/// `?`, and the length is limited.
 public enum SafeText {
+  /// The text with at most `limit` characters and `…` where it was cut.
   public static func printable(_ text: some StringProtocol, limit: Int = 256) -> String {
     var result = String.UnicodeScalarView()
     var count = 0

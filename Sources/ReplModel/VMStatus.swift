@@ -1,5 +1,6 @@
 /// What a daemon says of one VM: the answer of `status`, of `/status` and the source of the metrics.
 public struct VMStatus: Sendable, Codable {
+  /// In which state replication of the VM is, in one word.
   public enum State: String, Sendable, Codable, CaseIterable {
     /// No recovery point yet.
     case waitingForFirstCopy = "waiting-for-first-copy"
@@ -18,6 +19,7 @@ public struct VMStatus: Sendable, Codable {
     case diverged
   }
 
+  /// The newest recovery point.
   public struct Point: Sendable, Codable {
     public var reference: PointReference
     public var frozenAt: WallTime
@@ -29,6 +31,7 @@ public struct VMStatus: Sendable, Codable {
     }
   }
 
+  /// The last pass that committed.
   public struct Pass: Sendable, Codable {
     public var pass: PassID
     public var startedAt: WallTime
@@ -50,6 +53,7 @@ public struct VMStatus: Sendable, Codable {
     }
   }
 
+  /// The pass that runs now.
   public struct Running: Sendable, Codable {
     public var pass: PassID
     /// `freeze`, `connect`, `compare`, `send`, `commit`, `settle`, `recover`.
@@ -71,6 +75,7 @@ public struct VMStatus: Sendable, Codable {
     }
   }
 
+  /// The last failure that was not followed by a success.
   public struct Failure: Sendable, Codable {
     public var at: WallTime
     public var phase: String
@@ -115,6 +120,7 @@ public struct VMStatus: Sendable, Codable {
 
 /// The answer of `/status`.
 public struct StatusDocument: Sendable, Codable {
+  /// Which of the two daemons answered.
   public enum Role: String, Sendable, Codable { case sender, receiver }
 
   public var role: Role

@@ -1,4 +1,5 @@
-/// A moment of civil time: milliseconds since 1970-01-01T00:00:00Z. For people and for lag, never for ordering.
+/// A moment of civil time: milliseconds since 1970-01-01T00:00:00Z. For people and for lag, never for
+/// ordering.
 ///
 /// Text form: `2026-11-22T16:44:05.123Z` (RFC 3339, UTC). JSON holds that text.
 public struct WallTime: Hashable, Sendable, Comparable {

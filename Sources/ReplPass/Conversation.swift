@@ -4,7 +4,8 @@ import ReplProtocol
 import ReplTransport
 import Synchronization
 
-/// A connection together with the state of its session: no message is sent or taken that the state does not allow.
+/// A connection together with the state of its session: no message is sent or taken that the state does not
+/// allow.
 ///
 /// One thread sends and one receives; heartbeats are the connection's own affair.
 final class Conversation: Sendable {
@@ -49,8 +50,8 @@ final class Conversation: Sendable {
     }
   }
 
-  /// The next frame that is to be handled. A peer's error is thrown; a goodbye is a frame like any other. `deadline` holds
-  /// whatever heartbeats come meanwhile.
+  /// The next frame that is to be handled. A peer's error is thrown; a goodbye is a frame like any other.
+  /// `deadline` holds whatever heartbeats come meanwhile.
   func receive(deadline: Deadline? = nil) throws(PassError) -> Frame {
     while true {
       let frame: Frame
@@ -81,7 +82,8 @@ final class Conversation: Sendable {
     .wire(.wrongState(type, phase, .received, state.withLock { $0.role }))
   }
 
-  /// Tells the peer what went wrong, where the connection still can; the fault itself is thrown by the caller.
+  /// Tells the peer what went wrong, where the connection still can; the fault itself is thrown by the
+  /// caller.
   func tell(_ error: PassError) {
     let message: ErrorMessage?
     switch error {

@@ -47,7 +47,8 @@ struct MapAlignment {
     let frame = try ask(request, phase: .leavesWanted)
     guard frame.type == .leaves else { throw conversation.unexpected(frame.type) }
     let leaves: UnsafeRawBufferPointer
-    do throws(ProtocolError) { leaves = try TreeAnswer.decodeLeaves(frame.payload, answering: request) } catch {
+    do throws(ProtocolError) { leaves = try TreeAnswer.decodeLeaves(frame.payload, answering: request) } catch
+    {
       throw .wire(error)
     }
     do throws(DigestError) { try comparison.accept(leaves: leaves) } catch { throw .digest(error) }

@@ -51,7 +51,8 @@ public enum PassError: ActionableError {
     case .timedOut(let what, let seconds):
       "\(what) took longer than \(seconds) s: look at the peer's log and storage; the pass is tried again"
     case .resent(let disk, let page):
-      "disk \(disk): page \(page) reads differently now than when it was scanned: the source is not standing still"
+      "disk \(disk): page \(page) reads differently now than when it was scanned: the source is "
+        + "not standing still"
     }
   }
 }

@@ -2,8 +2,9 @@ import ReplModel
 
 /// When which VM is due: pure bookkeeping on the monotonic clock.
 ///
-/// A pass of a VM never overlaps another one of it; at most `limit` run at once; of those that are due the one with the
-/// oldest point goes first. A failed pass is tried again sooner than its interval, after a growing pause.
+/// A pass of a VM never overlaps another one of it; at most `limit` run at once; of those that are due the
+/// one with the oldest point goes first. A failed pass is tried again sooner than its interval, after a
+/// growing pause.
 public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   /// First pause after a failure, doubled for every further one up to the VM's interval, seconds.
   static var firstRetrySeconds: Double { 5 }
@@ -52,6 +53,7 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     entries[key] = entry
   }
 
+  /// A pass ended without a commit. `jitter` is 0..<1 and keeps many VMs from trying in step.
   public mutating func failed(
     _ key: Key, remedy: Remedy, retryAfterSeconds: Double?, jitter: Double, nowSeconds: Double
   ) {

@@ -1,7 +1,8 @@
 import ReplIO
 import ReplModel
 
-/// Runs the passes of all VMs when they are due: oldest lag first, no two of one VM at once, a limit on all together.
+/// Runs the passes of all VMs when they are due: oldest lag first, no two of one VM at once, a limit on all
+/// together.
 public actor PassScheduler {
   /// One VM as the scheduler sees it.
   public struct Entry: Sendable, Hashable {
@@ -37,7 +38,8 @@ public actor PassScheduler {
 
   private var nowSeconds: Double { Double(time.monotonicNanoseconds()) / 1e9 }
 
-  /// Runs until the task is cancelled; passes that run then are waited for (they end early by the stop signal).
+  /// Runs until the task is cancelled; passes that run then are waited for (they end early by the stop
+  /// signal).
   public func run() async {
     await withDiscardingTaskGroup { group in
       while !Task.isCancelled {
@@ -58,7 +60,8 @@ public actor PassScheduler {
       schedule.committed(key, startedSeconds: started, nowSeconds: nowSeconds)
     case .failed(let remedy, let retryAfter):
       schedule.failed(
-        key, remedy: remedy, retryAfterSeconds: retryAfter, jitter: .random(in: 0..<1), nowSeconds: nowSeconds)
+        key, remedy: remedy, retryAfterSeconds: retryAfter, jitter: .random(in: 0..<1), nowSeconds: nowSeconds
+      )
     }
   }
 }

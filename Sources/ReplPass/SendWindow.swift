@@ -3,8 +3,8 @@ import ReplModel
 import ReplProtocol
 import ReplSource
 
-/// What is on its way to the receiver and not acknowledged, and what the receiver has said so far. The sending thread
-/// waits here; the receiving thread reports here.
+/// What is on its way to the receiver and not acknowledged, and what the receiver has said so far. The
+/// sending thread waits here; the receiving thread reports here.
 final class SendWindow: Sendable {
   private struct Sent {
     let sequence: UInt64
@@ -117,8 +117,8 @@ final class SendWindow: Sendable {
     return answer
   }
 
-  /// Waits until the standby disk is at the point. False when the receiver did not say so: the point is committed
-  /// all the same.
+  /// Waits until the standby disk is at the point. False when the receiver did not say so: the point is
+  /// committed all the same.
   func waitForSettled() -> Bool {
     let seconds = ProtocolTimeouts.seconds(in: .committed) ?? ProtocolTimeouts.idleSeconds
     return state.wait(seconds: seconds) { state -> Bool? in

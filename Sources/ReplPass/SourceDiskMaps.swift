@@ -3,16 +3,17 @@ import ReplIO
 import ReplModel
 import ReplProtocol
 
-/// The maps of one disk at the sender: the base (the newest point that this side knows) and the tentative delta of the
-/// pass that is under way.
+/// The maps of one disk at the sender: the base (the newest point that this side knows) and the tentative
+/// delta of the pass that is under way.
 struct SourceDiskMaps: Sendable {
   let base: DigestMap
   let delta: DigestDelta
   private let directory: any StorageDirectory
   private let disk: DiskID
 
-  /// Opens the base map; what is missing, damaged or of another key begins empty and is learned from the receiver. A
-  /// tentative delta of an earlier pass is adopted when `newest` names that pass, and dropped when it does not.
+  /// Opens the base map; what is missing, damaged or of another key begins empty and is learned from the
+  /// receiver. A tentative delta of an earlier pass is adopted when `newest` names that pass, and dropped
+  /// when it does not.
   static func open(
     _ format: DigestMapFormat, in directory: any StorageDirectory, newest: Accept.Newest?
   ) throws(PassError) -> SourceDiskMaps {

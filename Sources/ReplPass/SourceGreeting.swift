@@ -12,7 +12,8 @@ struct SourceGreeting {
 
   func run() throws(PassError) -> (Agreement, DigestKey) {
     let hello = Hello(
-      product: settings.productVersion, protocolVersion: conversation.connection.protocolVersion, role: .source,
+      product: settings.productVersion, protocolVersion: conversation.connection.protocolVersion,
+      role: .source,
       digestKeyOnFile: state.digestKey?.id, wallTime: time.wallTime())
     try conversation.send(hello)
     let answer = try conversation.expect(Hello.self, seconds: ProtocolTimeouts.handshakeSeconds)
@@ -25,8 +26,8 @@ struct SourceGreeting {
     return (agreement, try agreeOnKey(onFile: answer.digestKeyOnFile))
   }
 
-  /// A sender that lost its key gets it back from its receiver; one that never had any makes one. The receiver is given
-  /// the key when it holds none or another one.
+  /// A sender that lost its key gets it back from its receiver; one that never had any makes one. The
+  /// receiver is given the key when it holds none or another one.
   private func agreeOnKey(onFile: KeyID?) throws(PassError) -> DigestKey {
     var key = state.digestKey
     if key == nil, onFile != nil {

@@ -9,8 +9,8 @@ import Synchronization
 
 /// One pass at the sender: brings the standby of one VM to the state of one view.
 ///
-/// A connection that is cut is taken up again while the view lives: from the position up to which everything is
-/// acknowledged, sending nothing that the receiver holds already. Blocks; runs on a thread of its own.
+/// A connection that is cut is taken up again while the view lives: from the position up to which everything
+/// is acknowledged, sending nothing that the receiver holds already. Blocks; runs on a thread of its own.
 public final class SourcePass: Sendable {
   let id = PassID.random()
   let view: VMView

@@ -3,8 +3,8 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// What the sender keeps on its own disk: the digest key, and per receiver and VM the digest maps. All of it can be
-/// made anew from the receiver or by reading; none of it is needed to start a standby.
+/// What the sender keeps on its own disk: the digest key, and per receiver and VM the digest maps. All of it
+/// can be made anew from the receiver or by reading; none of it is needed to start a standby.
 public final class SourceState: Sendable {
   static let keyName = "digest.key"
 
@@ -18,7 +18,9 @@ public final class SourceState: Sendable {
       let keys = try root.createDirectory("keys")
       do throws(DigestError) {
         key = Mutex(try DigestKeyFile.load(Self.keyName, in: keys))
-      } catch { throw IOError(.damaged, "load", path: "\(root.path)/keys/\(Self.keyName)", detail: "\(error)") }
+      } catch {
+        throw IOError(.damaged, "load", path: "\(root.path)/keys/\(Self.keyName)", detail: "\(error)")
+      }
       _ = try root.createDirectory("maps")
       try root.sync()
     } catch { throw .io(error) }
@@ -32,7 +34,9 @@ public final class SourceState: Sendable {
       let keys = try root.createDirectory("keys")
       do throws(DigestError) {
         try DigestKeyFile.save(newKey, as: Self.keyName, in: keys)
-      } catch { throw IOError(.damaged, "save", path: "\(root.path)/keys/\(Self.keyName)", detail: "\(error)") }
+      } catch {
+        throw IOError(.damaged, "save", path: "\(root.path)/keys/\(Self.keyName)", detail: "\(error)")
+      }
     } catch { throw .io(error) }
     key.withLock { $0 = newKey }
   }

@@ -58,7 +58,8 @@ final class SourceTransfer: Sendable {
       return (point, isSettled)
     } catch {
       conversation.tell(error)
-      // A connection that cannot send any more may still hold the peer's reason: the receiving thread reads on to the end.
+      // A connection that cannot send any more may still hold the peer's reason: the receiving thread reads
+      // on to the end.
       if case .transport = error { _ = window.waitForFailure(seconds: 2) }
       conversation.connection.interrupt()
       receiver.join()
@@ -189,8 +190,8 @@ final class SourceTransfer: Sendable {
     return point
   }
 
-  /// A resend holds the scan's position from the moment it arrives, because the acknowledgement that follows it covers
-  /// the damaged batch.
+  /// A resend holds the scan's position from the moment it arrives, because the acknowledgement that follows
+  /// it covers the damaged batch.
   private func answerResends() throws(PassError) {
     for (resend, token) in window.takeResends() {
       for range in resend.pages {

@@ -17,7 +17,9 @@ extension StandbyError {
     case .countMismatch, .rootMismatch: .rootMismatch
     case .outOfSpace: .outOfSpace
     case .diverged: .diverged
-    case .storage, .inUse, .digest, .catalogDamaged, .journalDamaged, .newerFormat, .storeMissing, .filesRefused: .storage
+    case .storage, .inUse, .digest, .catalogDamaged, .journalDamaged, .newerFormat, .storeMissing,
+      .filesRefused:
+      .storage
     case .passEnded: .internalFault
     }
   }

@@ -3,8 +3,8 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// What this daemon knows of every VM, for `status`, `/status` and the metrics. Kept in a directory as well, one small
-/// file a VM, so that a restart and a `status` without a daemon know the last pass.
+/// What this daemon knows of every VM, for `status`, `/status` and the metrics. Kept in a directory as well,
+/// one small file a VM, so that a restart and a `status` without a daemon know the last pass.
 public final class StatusBoard: Sendable {
   private static let fileLimitBytes = 64 << 10
 
@@ -32,6 +32,7 @@ public final class StatusBoard: Sendable {
     entries.withLock { $0.values.sorted { ($0.name, $0.vm) < ($1.name, $1.vm) } }
   }
 
+  /// The entry of one VM; nil when it is not on the board.
   public subscript(vm: VMID) -> VMStatus? { entries.withLock { $0[vm] } }
 
   /// Changes one VM's entry, made first where it is missing.
@@ -50,6 +51,7 @@ public final class StatusBoard: Sendable {
     }
   }
 
+  /// Changes one VM's entry; nothing when it is not on the board.
   public func update(_ vm: VMID, _ change: (inout VMStatus) -> Void) {
     entries.withLock { entries in
       guard var status = entries[vm] else { return }
@@ -63,9 +65,8 @@ public final class StatusBoard: Sendable {
     guard let directory, let status = self[vm] else { return }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    guard let data = try? encoder.encode(status) else {
-      preconditionFailure("a status is always encodable")  // `try?`: the condition that follows is the point
-    }
+    // Why it failed would not matter: a status is always encodable.
+    guard let data = try? encoder.encode(status) else { preconditionFailure("a status is always encodable") }
     try directory.replaceFile("\(vm).json", with: Array(data))
   }
 

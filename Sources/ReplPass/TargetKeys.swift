@@ -2,8 +2,8 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// The digest keys that the receiver keeps, one a peer, named after the peer in the configuration: a sender that lost
-/// its own, and was paired anew under the same name, gets it back.
+/// The digest keys that the receiver keeps, one a peer, named after the peer in the configuration: a sender
+/// that lost its own, and was paired anew under the same name, gets it back.
 public struct TargetKeys: Sendable {
   private let directory: any StorageDirectory
 

@@ -66,7 +66,7 @@ extension TargetPass {
     try conversation.send(Committed(point: point))
     noteCommitted(point)
     noteRunning("settle")
-    try storing { () throws(StandbyError) in try incoming.settle() }
+    _ = try storing { () throws(StandbyError) in try incoming.settle() }
     self.incoming = nil
     noteSettled(point)
     try conversation.send(Settled(reference: point.reference))
@@ -76,7 +76,8 @@ extension TargetPass {
     guard wanted.isEmpty, commit.batches == received.batches else {
       throw .wire(
         .value(
-          .commit, field: "batches", found: "\(commit.batches)", expected: "\(received.batches), none damaged"))
+          .commit, field: "batches", found: "\(commit.batches)", expected: "\(received.batches), none damaged"
+        ))
     }
     for (index, disk) in commit.disks.enumerated() {
       let found = (disk.dataPages, disk.zeroPages)

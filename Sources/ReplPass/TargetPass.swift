@@ -106,7 +106,8 @@ final class TargetPass {
     }
     let offered = PassOffer(
       vm: offer.vm, displayName: offer.displayName, owner: peer, pass: offer.pass, frozenAt: offer.frozenAt,
-      label: offer.label, epoch: offer.epoch, disks: disks, vmxHash: offer.vmxHash, nvramHash: offer.nvramHash)
+      label: offer.label, epoch: offer.epoch, disks: disks, vmxHash: offer.vmxHash, nvramHash: offer.nvramHash
+    )
     return try storing { () throws(StandbyError) in try standby.beginPass(offered) }
   }
 
@@ -153,7 +154,9 @@ final class TargetPass {
     let header = TreeAnswer(answering: request).encodeHeader()
     var failure: PassError?
     body.withUnsafeBytes { body in
-      do throws(PassError) { try conversation.send(.leaves, prefix: header, body: body) } catch { failure = error }
+      do throws(PassError) { try conversation.send(.leaves, prefix: header, body: body) } catch {
+        failure = error
+      }
     }
     if let failure { throw failure }
   }

@@ -23,10 +23,11 @@ public final class TargetService: Sendable {
   let time: any TimeSource
   let report: @Sendable (Event) -> Void
 
-  /// `stores` in the order of the configuration, at least one; new standbys go to the first one unless the settings name
-  /// another for their peer.
+  /// `stores` in the order of the configuration, at least one; new standbys go to the first one unless the
+  /// settings name another for their peer.
   public init(
-    receiver: ReceiverID, settings: TargetSettings, stores: [(name: String, store: StandbyStore)], keys: TargetKeys,
+    receiver: ReceiverID, settings: TargetSettings, stores: [(name: String, store: StandbyStore)],
+    keys: TargetKeys,
     board: StatusBoard, time: any TimeSource, report: @escaping @Sendable (Event) -> Void
   ) {
     precondition(!stores.isEmpty, "a receiver has a store")

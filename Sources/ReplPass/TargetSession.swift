@@ -5,8 +5,9 @@ import ReplProtocol
 import ReplStandby
 import ReplTransport
 
-/// One connection at the receiver: greets, answers one offer, takes the pass, commits and settles. Blocks; runs on the
-/// connection's thread. Nothing of a standby is opened before the peer is known and its offer was checked.
+/// One connection at the receiver: greets, answers one offer, takes the pass, commits and settles. Blocks;
+/// runs on the connection's thread. Nothing of a standby is opened before the peer is known and its offer was
+/// checked.
 final class TargetSession {
   let service: TargetService
   let conversation: Conversation
@@ -57,7 +58,8 @@ final class TargetSession {
   private func answer(_ offer: Offer) throws(PassError) {
     guard let agreement else { throw conversation.unexpected(.offer) }
     guard offer.disks.count <= agreement.disks else {
-      throw .wire(.value(.offer, field: "disks", found: "\(offer.disks.count)", expected: "\(agreement.disks) at most"))
+      throw .wire(
+        .value(.offer, field: "disks", found: "\(offer.disks.count)", expected: "\(agreement.disks) at most"))
     }
     let (store, standby) = try service.take(offer, peer: peer)
     if let key = try service.keys.key(of: peer) {

@@ -14,7 +14,8 @@ struct WantedPages {
 
   var isEmpty: Bool { wanted.isEmpty }
 
-  /// Notes the pages of a damaged batch. Answers how often the worst of them has been asked for, this time included.
+  /// Notes the pages of a damaged batch. Answers how often the worst of them has been asked for, this time
+  /// included.
   mutating func ask(_ runs: [PageRun], disk: Int) -> Int {
     var worst = 0
     for run in runs {

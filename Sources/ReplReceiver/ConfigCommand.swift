@@ -15,7 +15,10 @@ struct ConfigCommand: ParsableCommand {
     func run() throws {
       let config = try option.load()
       let stores = config.stores.map { "\($0.name) at \($0.path)" }.joined(separator: ", ")
-      print("\(option.config): fine: listens on \(config.listen), \(config.peers.count) peer(s), stores: \(stores)")
+      print(
+        "\(option.config): fine: listens on \(config.listen), \(config.peers.count) peer(s), "
+          + "stores: \(stores)"
+      )
     }
   }
 }

@@ -22,7 +22,9 @@ struct EventLog {
       let level: Logger.Level = error.remedy == .stopVM ? .error : .warning
       logger.log(
         level: level, "session-ended",
-        metadata: ["vm": "\(vm ?? "-")", "peer": "\(peer)", "remedy": "\(error.remedy.rawValue)", "cause": "\(error)"])
+        metadata: [
+          "vm": "\(vm ?? "-")", "peer": "\(peer)", "remedy": "\(error.remedy.rawValue)", "cause": "\(error)",
+        ])
     case .statusNotKept(let error):
       logger.warning("status-not-kept", metadata: ["cause": "\(error)"])
     case .recovered(let store, let directory, .success(let recovery)):

@@ -6,13 +6,15 @@ import ReplModel
 import ReplService
 import ReplStandby
 
-/// Starts a standby for real. Works with and without a running daemon; interrupted, it goes on when it is run again.
+/// Starts a standby for real. Works with and without a running daemon; interrupted, it goes on when it is run
+/// again.
 struct FailoverCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "failover",
     abstract: "Start the standby of a VM for real: fence it, make it startable, register it, power it on.",
     discussion: """
-      Shows what will be done and asks. Replication to this standby ends for good: a sender that comes back is refused.
+      Shows what will be done and asks. Replication to this standby ends for good: a sender that comes back is
+      refused.
       A failover that was interrupted is run again and goes on where it was.
       """)
 
@@ -93,7 +95,8 @@ struct FailoverCommand: AsyncParsableCommand {
       }
     }
     return FailoverCommands(
-      register: expand(config.register), powerOn: expand(config.powerOn), deadlineSeconds: config.deadlineSeconds)
+      register: expand(config.register), powerOn: expand(config.powerOn),
+      deadlineSeconds: config.deadlineSeconds)
   }
 
   private static func exitCode(_ error: FailoverError) -> ReplService.ExitCode {

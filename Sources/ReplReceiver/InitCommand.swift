@@ -15,7 +15,8 @@ struct InitCommand: ParsableCommand {
 
   @Option(
     name: .long,
-    help: "A folder to mark as a store. Standbys are never made in a folder without the mark: it may be an empty mount point."
+    help:
+      "A folder to mark as a store. Without the mark it may be an empty mount point, and nothing is made there."
   )
   var store: [String] = []
 

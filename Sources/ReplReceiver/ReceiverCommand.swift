@@ -8,7 +8,8 @@ struct ReceiverCommand: AsyncParsableCommand {
     commandName: "repl-receiver",
     abstract: "Keeps cold standby copies of VMware virtual machines at a second site: the receiving side.",
     discussion: """
-      First use: `repl-receiver init --store PATH`, put the fingerprint that it prints into the sender's configuration
+      First use: `repl-receiver init --store PATH`, put the fingerprint that it prints into the sender's
+      configuration
       and the sender's into this one, then `repl-receiver config check` and `repl-receiver run`.
 
       Exit codes:

@@ -42,11 +42,16 @@ private struct ListenerService: Service {
 
   func run() async throws {
     let logger = runtime.logger
-    logger.info("listening", metadata: ["address": "\(runtime.config.listen)", "port": "\(listener.localPort)"])
+    logger.info(
+      "listening", metadata: ["address": "\(runtime.config.listen)", "port": "\(listener.localPort)"])
     let refusals = RefusalLog(logger: logger)
     try await withGracefulShutdownHandler {
       try await NamedThread.run("listener") { [runtime, listener] in
-        listener.run { runtime.service.serve($0) } onRefused: { refusals.write($0) }
+        listener.run {
+          runtime.service.serve($0)
+        } onRefused: {
+          refusals.write($0)
+        }
       }
     } onGracefulShutdown: { [listener] in
       ShutdownLimit.begin()
@@ -55,8 +60,8 @@ private struct ListenerService: Service {
   }
 }
 
-/// Settles what was committed before the last end, while new connections are taken already: whoever needs a standby
-/// meanwhile waits for it, and opening it recovers it as well.
+/// Settles what was committed before the last end, while new connections are taken already: whoever needs a
+/// standby meanwhile waits for it, and opening it recovers it as well.
 private struct RecoveryService: Service {
   let runtime: ReceiverRuntime
 

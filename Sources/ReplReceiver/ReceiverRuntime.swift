@@ -34,7 +34,8 @@ final class ReceiverRuntime: Sendable {
       receiver: receiver,
       settings: TargetSettings(
         productVersion: ProductVersion.current, rpoSeconds: config.rpoSeconds,
-        storeOfPeer: Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 }),
+        storeOfPeer: Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 }
+      ),
       stores: stores, keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
       time: time, report: { EventLog(logger: logger).write($0) })
     try service.loadBoard()

@@ -16,7 +16,8 @@ struct OncePasses {
     let selected = runtime.config.vms.filter(matches)
     guard !selected.isEmpty else {
       let known = runtime.board.all.map(\.name).joined(separator: ", ")
-      throw Failure.exit(.usage, "no VM is called \(SafeText.printable(only ?? "")): the configuration has \(known)")
+      throw Failure.exit(
+        .usage, "no VM is called \(SafeText.printable(only ?? "")): the configuration has \(known)")
     }
     var done: [VMStatus] = []
     var worst: ReplService.ExitCode?
@@ -66,8 +67,10 @@ struct OncePasses {
 
   private static func sentence(_ status: VMStatus) -> String {
     guard let pass = status.lastPass, let point = status.newestPoint else { return status.name }
-    return "\(SafeText.printable(status.name)): recovery point \(point.reference) (\(point.label.rawValue)) in "
-      + "\(AmountText.duration(seconds: pass.durationSeconds)): read \(AmountText.size(bytes: pass.readBytes)), "
+    return
+      "\(SafeText.printable(status.name)): recovery point \(point.reference) (\(point.label.rawValue)) in "
+      + "\(AmountText.duration(seconds: pass.durationSeconds)): "
+      + "read \(AmountText.size(bytes: pass.readBytes)), "
       + "changed \(AmountText.size(bytes: pass.changedBytes)), sent \(AmountText.size(bytes: pass.wireBytes))"
   }
 

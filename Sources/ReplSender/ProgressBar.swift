@@ -2,7 +2,8 @@ import Glibc
 import ReplModel
 import ReplService
 
-/// One line on standard error that shows how far a pass is; redrawn in place on a terminal, a line a tenth elsewhere.
+/// One line on standard error that shows how far a pass is; redrawn in place on a terminal, a line a tenth
+/// elsewhere.
 struct ProgressBar {
   private static let width = 30
 
@@ -20,7 +21,8 @@ struct ProgressBar {
     }
     let filled = Int(share * Double(Self.width))
     let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: Self.width - filled)
-    let amounts = "\(AmountText.size(bytes: running.doneBytes)) of \(AmountText.size(bytes: running.totalBytes))"
+    let amounts =
+      "\(AmountText.size(bytes: running.doneBytes)) of \(AmountText.size(bytes: running.totalBytes))"
     let line =
       "\(SafeText.printable(name, limit: 40)) [\(bar)] \(Int(share * 100))%  \(running.phase)  \(amounts), "
       + "\(AmountText.size(bytes: running.wireBytes)) sent"

@@ -8,8 +8,8 @@ struct SenderCommand: AsyncParsableCommand {
     commandName: "repl-sender",
     abstract: "Keeps cold standby copies of VMware virtual machines at a second site: the sending side.",
     discussion: """
-      First use: `repl-sender init`, put the fingerprint that it prints into the receiver's configuration and the
-      receiver's into this one, then `repl-sender config check` and `repl-sender run`.
+      First use: `repl-sender init`, put the fingerprint that it prints into the receiver's configuration
+      and the receiver's into this one, then `repl-sender config check` and `repl-sender run`.
 
       Exit codes:
       \(ReplService.ExitCode.helpText)

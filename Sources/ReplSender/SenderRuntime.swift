@@ -32,7 +32,8 @@ final class SenderRuntime: Sendable {
     state = try SourceState(root: directory.directory)
     board = try StatusBoard(directory: try directory.directory.createDirectory("status"))
     settings = SourceSettings(
-      receiver: HostPort(host: config.receiver.address.host, port: UInt16(config.receiver.address.port)), tls: tls,
+      receiver: HostPort(host: config.receiver.address.host, port: UInt16(config.receiver.address.port)),
+      tls: tls,
       productVersion: ProductVersion.current, pageSizeBytes: config.pageSizeBytes,
       compression: SourceSettings.Compression(rawValue: config.compression.rawValue) ?? .auto)
     for vm in config.vms { identify(vm) }
@@ -55,7 +56,9 @@ final class SenderRuntime: Sendable {
     let seed = SHA256Hasher.hash(Array("vmrepl vmx path".utf8) + Array(folder.utf8)).bytes
     let id = known?.vm ?? VMID(HexText.encode(seed[0..<16]))!
     identities.withLock { $0[folder] = id }
-    board.update(id, name: vm.name ?? known?.displayName ?? folder, peer: nil, rpoSeconds: vm.rpoSeconds) { _ in }
+    board.update(id, name: vm.name ?? known?.displayName ?? folder, peer: nil, rpoSeconds: vm.rpoSeconds) {
+      _ in
+    }
   }
 
   func document(daemonRunning: Bool) -> StatusDocument {
@@ -74,7 +77,8 @@ final class SenderRuntime: Sendable {
 
   func identity(of vm: SenderConfig.VM) -> VMID? { identities.withLock { $0[vm.vmxPath] } }
 
-  /// One pass of one VM, on a thread of its own; everything that is known of it ends on the board and in the log.
+  /// One pass of one VM, on a thread of its own; everything that is known of it ends on the board and in the
+  /// log.
   func performPass(_ vm: SenderConfig.VM) async -> Result<VMID, PassFailure> {
     let began = time.wallTime()
     do {
@@ -86,7 +90,7 @@ final class SenderRuntime: Sendable {
           return .failure(note(error, vm, began: began))
         }
       }
-    } catch { fatalError("the pass's body does not throw: \(error)") }
+    } catch { preconditionFailure("the body does not throw: \(error)") }
   }
 
   private func takeView(_ vm: SenderConfig.VM) throws(PassError) -> VMView {
@@ -152,6 +156,10 @@ final class SenderRuntime: Sendable {
           at: time.wallTime(), phase: phase, cause: "\(error)", remedy: error.remedy)
       }
       keep(id)
+    }
+    if case .stopping = error {
+      logger.info("pass-suspended", metadata: ["vm": "\(name)"])
+      return PassFailure(error: error, name: name)
     }
     let isOver = error.remedy == .stopVM
     logger.log(

@@ -8,7 +8,8 @@ import ReplService
 /// Shows every VM: from the daemon when it runs, else from what it kept on disk.
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Show every VM: state, newest recovery point, lag, last pass, last error.")
+    commandName: "status",
+    abstract: "Show every VM: state, newest recovery point, lag, last pass, last error.")
 
   @OptionGroup var option: ConfigOption
 

@@ -2,7 +2,8 @@ import Glibc
 import ReplIO
 import ReplModel
 
-/// The directory in which a daemon keeps its keys and maps: mode 0700, ours, and used by one process at a time.
+/// The directory in which a daemon keeps its keys and maps: mode 0700, ours, and used by one process at a
+/// time.
 public struct StateDirectory: Sendable {
   private static let lockName = "lock"
 
@@ -58,6 +59,7 @@ public enum StateDirectoryError: ActionableError, Hashable {
 
   public var remedy: Remedy { .stopVM }
 
+  /// With what the program ends.
   public var exitCode: ExitCode {
     switch self {
     case .tooWide, .foreignOwner: .config
@@ -71,7 +73,8 @@ public enum StateDirectoryError: ActionableError, Hashable {
     case .tooWide(let path, let mode):
       "\(path): its mode is \(String(mode, radix: 8)), others could read keys: run chmod 700 \(path)"
     case .foreignOwner(let path, let owner):
-      "\(path): it belongs to user \(owner), not to the user of this process: run chown on it or use another state_dir"
+      "\(path): it belongs to user \(owner), not to the user of this process: run chown on it or use "
+        + "another state_dir"
     case .inUse(let path, let pid):
       "\(path): process \(pid) uses it: stop that one first (one daemon or one `run --once` at a time)"
     case .io(let error): "\(error)"

@@ -4,8 +4,8 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// One reader thread of a scan: takes leaves in order, reads what is allocated, digests, compares with what the receiver
-/// holds and cuts the differences into batches.
+/// One reader thread of a scan: takes leaves in order, reads what is allocated, digests, compares with what
+/// the receiver holds and cuts the differences into batches.
 struct LeafReader {
   private let scan: PageScan
   private let digester: PageDigester
@@ -63,12 +63,15 @@ struct LeafReader {
       let slot = Int(page - pages.lowerBound)
       let range = slot..<(slot + piece.count)
       let data = try read(piece, of: disk, diskIndex: diskIndex, into: range)
-      if memcmp(fresh.baseAddress! + slot, held.baseAddress! + slot, piece.count * PageDigest.byteCount) != 0 {
+      if memcmp(fresh.baseAddress! + slot, held.baseAddress! + slot, piece.count * PageDigest.byteCount) != 0
+      {
         differs = true
         let comparison = RunCutter.Comparison(
-          fresh: UnsafeBufferPointer(rebasing: fresh[range]), held: UnsafeBufferPointer(rebasing: held[range]),
+          fresh: UnsafeBufferPointer(rebasing: fresh[range]),
+          held: UnsafeBufferPointer(rebasing: held[range]),
           firstPage: page, data: data)
-        guard cutter.cut(comparison, grid: disk.grid, diskIndex: diskIndex, leaf: number, counts: &counts) else {
+        guard cutter.cut(comparison, grid: disk.grid, diskIndex: diskIndex, leaf: number, counts: &counts)
+        else {
           return false
         }
       }
@@ -78,7 +81,8 @@ struct LeafReader {
     return true
   }
 
-  /// Reads the allocated part of the pages and digests it; pages in holes keep the zero digest without being read.
+  /// Reads the allocated part of the pages and digests it; pages in holes keep the zero digest without being
+  /// read.
   private mutating func read(
     _ pages: Range<Int64>, of disk: ScanDisk, diskIndex: Int, into slots: Range<Int>
   ) throws(SourceError) -> UnsafeRawBufferPointer {
@@ -91,7 +95,8 @@ struct LeafReader {
       {
         // Whole pages around the allocated bytes: what lies in the hole reads as zero.
         let first = (wanted.offset - bytes.offset) / Int64(pageSize)
-        let last = min((wanted.end - bytes.offset + Int64(pageSize) - 1) / Int64(pageSize), Int64(pages.count))
+        let last = min(
+          (wanted.end - bytes.offset + Int64(pageSize) - 1) / Int64(pageSize), Int64(pages.count))
         let start = Int(first) * pageSize
         let end = min(Int(last) * pageSize, Int(bytes.length))
         let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<end])

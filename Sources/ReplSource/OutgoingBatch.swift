@@ -40,7 +40,8 @@ public final class OutgoingBatch: @unchecked Sendable {
   /// Adds pages; a run that continues the last one is merged with it.
   func append(kind: PageRun.Kind, firstPage: Int64, pageCount: Int64) {
     if let last = runs.last, last.kind == kind, last.pages.upperBound == firstPage {
-      runs[runs.count - 1] = PageRun(kind: kind, firstPage: last.firstPage, pageCount: last.pageCount + pageCount)
+      runs[runs.count - 1] = PageRun(
+        kind: kind, firstPage: last.firstPage, pageCount: last.pageCount + pageCount)
     } else {
       runs.append(PageRun(kind: kind, firstPage: firstPage, pageCount: pageCount))
     }

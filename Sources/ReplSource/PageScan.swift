@@ -4,13 +4,14 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// Finds the changed pages of all disks of a view: reader threads read, digest and compare, and cut runs into batches;
-/// codec threads compress; the caller takes finished batches from `next` and puts them on the wire.
+/// Finds the changed pages of all disks of a view: reader threads read, digest and compare, and cut runs into
+/// batches; codec threads compress; the caller takes finished batches from `next` and puts them on the wire.
 ///
-/// Memory: `Limits.bufferCount` buffers of 1 MiB in all, plus one read buffer a reader, whatever the size of the disks.
-/// Queues are bounded, so a slow link holds the readers back. End: `next` answers nil when all leaves were scanned;
-/// `stop` ends all threads early, and both return only when no thread is left.
+/// Memory: `Limits.bufferCount` buffers of 1 MiB in all, plus one read buffer a reader, whatever the size of
+/// the disks. Queues are bounded, so a slow link holds the readers back. End: `next` answers nil when all
+/// leaves were scanned; `stop` ends all threads early, and both return only when no thread is left.
 public final class PageScan: Sendable {
+  /// What bounds memory and threads of a scan.
   public enum Limits {
     /// Reader threads: more than four only move the bottleneck.
     public static let readerCount = 2
@@ -18,7 +19,8 @@ public final class PageScan: Sendable {
     /// Two open batches a reader, the queues, one in the hands of each codec thread and of the writer.
     public static let bufferCount = 20
     static let queueCapacity = 6
-    /// A batch is closed when it holds this much: large TLS writes, small enough to spread over codec threads.
+    /// A batch is closed when it holds this much: large TLS writes, small enough to spread over codec
+    /// threads.
     static let batchTargetBytes = 512 << 10
     static let readBytes = 1 << 20
   }
@@ -58,8 +60,10 @@ public final class PageScan: Sendable {
     shared = Mutex(Shared(counts: disks.map { _ in Counts() }))
   }
 
+  /// Leaves of all disks together: what a `ResumeTracker` counts.
   public static func leafCount(of disks: [PageGrid]) -> Int64 { disks.reduce(0) { $0 + $1.leafCount } }
 
+  /// Starts the threads; `stop` or the end of `next` ends them.
   public func start() {
     for _ in 0..<Limits.bufferCount { buffers.push(AlignedBuffer(byteCount: OutgoingBatch.rawLimitBytes)) }
     shared.withLock { shared in

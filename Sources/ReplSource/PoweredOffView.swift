@@ -6,8 +6,9 @@ import ReplVMX
 
 /// The freeze provider `none`: a view of the files as they lie there, right for a VM that is powered off.
 ///
-/// That it stands still is checked, not believed: locks and swap files before, and size and time of every file after
-/// the read (`VMView.checkUnchanged`). With `allowFuzzy` a running VM is read all the same and the point says so.
+/// That it stands still is checked, not believed: locks and swap files before, and size and time of every
+/// file after the read (`VMView.checkUnchanged`). With `allowFuzzy` a running VM is read all the same and the
+/// point says so.
 public struct PoweredOffView: Sendable {
   public let vmxPath: String
   public let allowFuzzy: Bool
@@ -39,7 +40,8 @@ public struct PoweredOffView: Sendable {
       stillness.append(still)
     }
     return VMView(
-      vm: vmx.vm, displayName: vmx.displayName, frozenAt: frozenAt, label: isRunning ? .fuzzy : .crashConsistent,
+      vm: vmx.vm, displayName: vmx.displayName, frozenAt: frozenAt,
+      label: isRunning ? .fuzzy : .crashConsistent,
       disks: disks.map(\.disk), vmx: vmx.bytes, nvram: try folder.readNVRAM(vmx), stillness: stillness)
   }
 

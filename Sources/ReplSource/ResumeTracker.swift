@@ -1,11 +1,12 @@
 import Synchronization
 
-/// Knows up to where a scan is finished: every leaf below the position was scanned and everything found in it was
-/// acknowledged. A pass that is cut off goes on from there while its view lives.
+/// Knows up to where a scan is finished: every leaf below the position was scanned and everything found in it
+/// was acknowledged. A pass that is cut off goes on from there while its view lives.
 ///
-/// Whatever is under way (a leaf in a worker's hands, a batch that is open, queued or unacknowledged) is held under a
-/// token with the lowest leaf it concerns.
+/// Whatever is under way (a leaf in a worker's hands, a batch that is open, queued or unacknowledged) is held
+/// under a token with the lowest leaf it concerns.
 public final class ResumeTracker: Sendable {
+  /// Stands for one thing that is under way.
   public struct Token: Hashable, Sendable { let number: UInt64 }
 
   private struct State {

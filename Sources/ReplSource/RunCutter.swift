@@ -4,8 +4,8 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// Cuts differing pages into runs and collects the runs in batches: one open batch for data that looks compressible, one
-/// for data that does not, so that neither spoils the other.
+/// Cuts differing pages into runs and collects the runs in batches: one open batch for data that looks
+/// compressible, one for data that does not, so that neither spoils the other.
 struct RunCutter {
   /// The pages of one read: digests as found and as the receiver holds them, and the bytes read.
   struct Comparison {
@@ -62,7 +62,9 @@ struct RunCutter {
   }
 
   private mutating func addZero(_ firstPage: Int64, count: Int, diskIndex: Int, leaf: Int64) -> Bool {
-    guard let batch = openBatch(compressible: true, diskIndex: diskIndex, leaf: leaf, room: 0) else { return false }
+    guard let batch = openBatch(compressible: true, diskIndex: diskIndex, leaf: leaf, room: 0) else {
+      return false
+    }
     batch.append(kind: .zero, firstPage: firstPage, pageCount: Int64(count))
     return true
   }

@@ -12,7 +12,8 @@ public struct ScanDisk: Sendable {
   let held: any DigestView
   /// Where the differences from `base` are written down: the tentative delta.
   let delta: DigestDelta
-  /// A delta that was sealed before (the connection was cut at the commit) holds all of the view's differences.
+  /// A delta that was sealed before (the connection was cut at the commit) holds all of the view's
+  /// differences.
   let isDeltaComplete: Bool
 
   public init(

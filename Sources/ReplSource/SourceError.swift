@@ -37,17 +37,18 @@ public enum SourceError: ActionableError {
     case .io(let error): "\(error)"
     case .digest(let error): "\(error)"
     case .noIdentity(let path, let suggestion):
-      "\(path): neither uuid.bios nor vc.uuid is set, so the VM has no identity: start it once under VMware, or "
-        + "add the line \(suggestion)"
+      "\(path): neither uuid.bios nor vc.uuid is set, so the VM has no identity: start it once under "
+        + "VMware, or add the line \(suggestion)"
     case .noDisks(let path):
       "\(path): names no hard disk that is present: attach a disk, or take the VM out of the configuration"
     case .tooLarge(let slot, let size):
       "disk \(slot): \(size) bytes, at most \(PageGrid.maximumSizeBytes) are supported: take it out of the VM"
     case .running(let path, let evidence):
-      "\(path): the VM is running (\(evidence)), and reading it now would mix old and new: power it off, or set "
-        + "freeze.allow_fuzzy to accept a copy that may need repair"
+      "\(path): the VM is running (\(evidence)), and reading it now would mix old and new: power it off, "
+        + "or set freeze.allow_fuzzy to accept a copy that may need repair"
     case .changed(let path, let what):
-      "\(path): \(what) while it was read: the copy would mix old and new, so the pass is dropped and tried again"
+      "\(path): \(what) while it was read: the copy would mix old and new, so the pass is dropped "
+        + "and tried again"
     case .compression(let detail): "compressing a run failed: \(detail)"
     }
   }

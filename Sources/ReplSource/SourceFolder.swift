@@ -38,7 +38,9 @@ struct SourceFolder {
       // VMware may be in the middle of rewriting it: what reads the same twice is whole.
       let first = try directory.readFile(vmxName, limitBytes: Self.vmxLimitBytes)
       bytes = try directory.readFile(vmxName, limitBytes: Self.vmxLimitBytes)
-      guard first == bytes else { throw IOError(.damaged, "read", path: vmxPath, detail: "it is being rewritten") }
+      guard first == bytes else {
+        throw IOError(.damaged, "read", path: vmxPath, detail: "it is being rewritten")
+      }
     } catch { throw .io(error) }
     let document: VMXDocument
     let disks: [VMXDisk]
@@ -46,10 +48,13 @@ struct SourceFolder {
       document = try VMXDocument(parsing: bytes)
       disks = try document.disks()
     } catch { throw .vmx(path: vmxPath, error) }
-    guard let vm = document.vmID else { throw .noIdentity(path: vmxPath, suggestion: Self.freshIdentityLine()) }
+    guard let vm = document.vmID else {
+      throw .noIdentity(path: vmxPath, suggestion: Self.freshIdentityLine())
+    }
     guard !disks.isEmpty else { throw .noDisks(path: vmxPath) }
     let stem = vmxName.hasSuffix(".vmx") ? String(vmxName.dropLast(4)) : vmxName
-    return VMX(bytes: bytes, document: document, vm: vm, displayName: document.displayName ?? stem, disks: disks)
+    return VMX(
+      bytes: bytes, document: document, vm: vm, displayName: document.displayName ?? stem, disks: disks)
   }
 
   private static func freshIdentityLine() -> String {
@@ -82,8 +87,8 @@ struct SourceFolder {
     return result
   }
 
-  /// `ddb.uuid` where it is set and no other disk of the VM carries the same (copied disks do); else an identity
-  /// derived from the VM and the slot.
+  /// `ddb.uuid` where it is set and no other disk of the VM carries the same (copied disks do); else an
+  /// identity derived from the VM and the slot.
   private static func identity(of image: VMDKImage, slot: DiskSlot, vm: VMID, allUUIDs: [DiskID]) -> DiskID {
     if let uuid = image.diskUUID, allUUIDs.filter({ $0 == uuid }).count == 1 { return uuid }
     let seed = Array("vmrepl disk identity".utf8) + vm.bytes + Array(slot.description.utf8)

@@ -34,7 +34,8 @@ public final class VMView: Sendable {
 
   public var totalBytes: Int64 { disks.reduce(0) { $0 + $1.image.sizeBytes } }
 
-  /// Throws when any file of the view changed since it was taken. A fuzzy view promises nothing and never throws here.
+  /// Throws when any file of the view changed since it was taken. A fuzzy view promises nothing and never
+  /// throws here.
   public func checkUnchanged() throws(SourceError) {
     if label == .fuzzy { return }
     for file in stillness { try file.check() }
@@ -63,9 +64,12 @@ struct FileStillness: Sendable {
     let now: FileStatus
     do throws(IOError) { now = try file.status() } catch { throw .io(error) }
     if now.sizeBytes != status.sizeBytes {
-      throw .changed(path: file.path, what: "its size went from \(status.sizeBytes) to \(now.sizeBytes) bytes")
+      throw .changed(
+        path: file.path, what: "its size went from \(status.sizeBytes) to \(now.sizeBytes) bytes")
     }
-    if now.modifiedNanoseconds != status.modifiedNanoseconds { throw .changed(path: file.path, what: "it was written to") }
+    if now.modifiedNanoseconds != status.modifiedNanoseconds {
+      throw .changed(path: file.path, what: "it was written to")
+    }
     if now.linkCount == 0 { throw .changed(path: file.path, what: "it was removed") }
   }
 }

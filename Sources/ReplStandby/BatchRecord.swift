@@ -31,7 +31,8 @@ struct BatchRecord {
     return head + table
   }
 
-  /// Nil when the body breaks a rule of the format. Its checksum is right, so that would be a mistake of ours.
+  /// Nil when the body breaks a rule of the format. Its checksum is right, so that would be a mistake of
+  /// ours.
   init?(_ record: Record, disks: [RecordFileHeader.Disk]) {
     let body = record.body
     guard body.count >= Self.fixedBytes, disks.indices.contains(Int(body.u16(at: 0))) else { return nil }

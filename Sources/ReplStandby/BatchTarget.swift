@@ -12,7 +12,8 @@ protocol BatchTarget: AnyObject {
   ) throws(StandbyError)
 }
 
-/// The map of a disk as it was, and over it what the pass changes: together the map that results from what is here.
+/// The map of a disk as it was, and over it what the pass changes: together the map that results from what is
+/// here.
 final class MapOverlay {
   let base: DigestMap
   let delta: DigestDelta

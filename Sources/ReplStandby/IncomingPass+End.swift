@@ -5,8 +5,8 @@ import ReplModel
 extension IncomingPass {
   /// Commits: after this returns the recovery point exists, whatever happens. The disks follow with `settle`.
   ///
-  /// Refuses with `.countMismatch`, `.rootMismatch` or `.damagedFile` when what is here is not what the source says, and
-  /// with `.outOfSpace` when undo file and growth would not fit.
+  /// Refuses with `.countMismatch`, `.rootMismatch` or `.damagedFile` when what is here is not what the
+  /// source says, and with `.outOfSpace` when undo file and growth would not fit.
   public func commit(_ claims: CommitClaims) throws(StandbyError) -> RecoveryPoint {
     try requireOpen()
     do throws(StandbyError) {
@@ -16,8 +16,8 @@ extension IncomingPass {
       fail(error)
       throw error
     }
-    // Everything before the commit record is durable before it is written: a commit record in a journal vouches for all
-    // of that journal.
+    // Everything before the commit record is durable before it is written: a commit record in a journal
+    // vouches for all of that journal.
     try syncAll()
     let record = makeRecord(claims)
     do throws(StandbyError) {
@@ -44,20 +44,21 @@ extension IncomingPass {
         throw .badOffer(detail: "the commit record would have \(json.count) bytes")
       }
       try json.reading { (bytes) throws(StandbyError) in try journal.append(.commit, [bytes]) }
-      // COMMIT POINT: before, the standby is at the base point and this journal can be dropped; after, the new point
-      // exists, and recovery brings it into the disks from this journal alone.
+      // COMMIT POINT: before, the standby is at the base point and this journal can be dropped; after, the
+      // new point exists, and recovery brings it into the disks from this journal alone.
       try journal.sync()
     } catch {
-      // The record may be on the medium or not. Nobody is told that the point exists; a crash may still bring it about.
+      // The record may be on the medium or not. Nobody is told that the point exists; a crash may still bring
+      // it about.
       fail(error, keepsJournal: false)
       standby.dropSuspectJournal(journalName)
       throw error
     }
   }
 
-  /// Brings the committed point into disks, maps, files and catalog. After a failure it is done again when the standby is
-  /// opened the next time. Answers which disks' maps could not be brought along, and why: no harm, the next pass makes them
-  /// anew from the disks.
+  /// Brings the committed point into disks, maps, files and catalog. After a failure it is done again when
+  /// the standby is opened the next time. Answers which disks' maps could not be brought along, and why: no
+  /// harm, the next pass makes them anew from the disks.
   @discardableResult public func settle() throws(StandbyError) -> [DiskID: StandbyError] {
     guard let committed else { throw .passEnded(detail: "it is not committed") }
     guard let reader = try RecordReader.open(journal.file) else {
@@ -77,15 +78,16 @@ extension IncomingPass {
     }
   }
 
-  /// The connection is lost or the source gave up: keeps what is here as a head start for the next pass. What cannot be
-  /// trusted is dropped. After a commit there is nothing to do.
+  /// The connection is lost or the source gave up: keeps what is here as a head start for the next pass. What
+  /// cannot be trusted is dropped. After a commit there is nothing to do.
   public func suspend() throws(StandbyError) {
     if committed != nil { return }
     if failure == nil {
       try syncAll()
       fail(.passEnded(detail: "it was suspended"))
     }
-    // After an error the end of the journal is unclear: what was written whole verifies, the rest the next pass cuts off.
+    // After an error the end of the journal is unclear: what was written whole verifies, the rest the next
+    // pass cuts off.
     if failure?.keepsJournal == false { try dropJournal() }
     try suspendSeeds()
   }

@@ -2,11 +2,11 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// One pass at the receiver, from the accepted offer to the commit. One user at a time; the digest views may be read by
-/// other threads meanwhile.
+/// One pass at the receiver, from the accepted offer to the commit. One user at a time; the digest views may
+/// be read by other threads meanwhile.
 ///
-/// Batches of disks that belong to a recovery point go to the journal, batches of first copies to the disk. After any error
-/// but `.damagedBatch` and `.damagedFile` the pass is over: call `suspend` or `abandon`.
+/// Batches of disks that belong to a recovery point go to the journal, batches of first copies to the disk.
+/// After any error but `.damagedBatch` and `.damagedFile` the pass is over: call `suspend` or `abandon`.
 public final class IncomingPass {
   public let offer: PassOffer
   public let standby: Standby
@@ -68,8 +68,8 @@ public final class IncomingPass {
   /// Whether a disk (index in the offer) gets its first copy.
   public func isSeeding(disk index: Int) -> Bool { targets[index] is SeedingDisk }
 
-  /// What the disk would be if the pass were committed now: its map as it was, and over it what is here of this pass and
-  /// of an interrupted one. The source sends what differs from this.
+  /// What the disk would be if the pass were committed now: its map as it was, and over it what is here of
+  /// this pass and of an interrupted one. The source sends what differs from this.
   public func digestView(disk index: Int) -> any DigestView { targets[index].overlay.delta }
 
   /// Bytes that the journal may still take.
@@ -77,7 +77,8 @@ public final class IncomingPass {
 
   // MARK: - Taking
 
-  /// Takes one batch: bounds, inflating and digests are checked before anything is written. Not durable before `sync`.
+  /// Takes one batch: bounds, inflating and digests are checked before anything is written. Not durable
+  /// before `sync`.
   public func append(_ batch: ReceivedBatch) throws(StandbyError) {
     try requireOpen()
     guard targets.indices.contains(batch.diskIndex) else { throw .unknownDisk(index: batch.diskIndex) }
@@ -93,7 +94,8 @@ public final class IncomingPass {
     counts[batch.diskIndex].zero += batch.runs.zeroPageCount
   }
 
-  /// Takes one of the VM's files, at most `Limits.sourceFileBytes`. Throws `.damagedFile` when it is not the one offered.
+  /// Takes one of the VM's files, at most `Limits.sourceFileBytes`. Throws `.damagedFile` when it is not the
+  /// one offered.
   public func append(_ file: SourceFile, _ bytes: [UInt8]) throws(StandbyError) {
     try requireOpen()
     guard bytes.count <= Limits.sourceFileBytes else {
@@ -115,8 +117,8 @@ public final class IncomingPass {
     heldFiles[file] = hash
   }
 
-  /// Makes everything taken durable: then the caller may acknowledge it. A failure is final, and what was taken since the
-  /// last good sync is not kept.
+  /// Makes everything taken durable: then the caller may acknowledge it. A failure is final, and what was
+  /// taken since the last good sync is not kept.
   public func sync() throws(StandbyError) {
     try requireOpen()
     try standby.checkFailoverRequest()

@@ -47,8 +47,8 @@ struct JournalOpening {
       .map { RecordFileHeader.Disk(disk: $0.disk, grid: $0.grid, keyID: $0.keyID) }
   }
 
-  /// A journal without a commit that builds on the same point and is about the same disks, read to its end. Others are
-  /// of no use any more and are dropped.
+  /// A journal without a commit that builds on the same point and is about the same disks, read to its end.
+  /// Others are of no use any more and are dropped.
   private static func headStart(
     _ wanted: RecordFileHeader.Description, _ standby: Standby
   ) throws(StandbyError) -> (String, RecordReader)? {
@@ -91,7 +91,8 @@ struct JournalOpening {
     }
   }
 
-  /// Takes into account what was left: the overlays follow, and the hashes of the files that came are the answer.
+  /// Takes into account what was left: the overlays follow, and the hashes of the files that came are the
+  /// answer.
   func replay() throws(StandbyError) -> [SourceFile: Hash256] {
     guard let left else { return [:] }
     var files: [SourceFile: Hash256] = [:]

@@ -4,7 +4,8 @@ import ReplModel
 /// What one journal file holds, found by reading all of it.
 struct JournalScan {
   let name: String
-  /// Stands behind the last verified record. Nil when not even the header is there: nothing in it was ever synced.
+  /// Stands behind the last verified record. Nil when not even the header is there: nothing in it was ever
+  /// synced.
   let reader: RecordReader?
   let commit: CommitRecord?
   /// Where the commit record begins.
@@ -78,8 +79,8 @@ extension Standby {
 
   func suspicion(ofJournal name: String) -> String { "\(catalog.standby)/journal/\(name)" }
 
-  /// Drops a journal whose sync failed: what a reader sees in it need not be on the medium. When even that fails, this
-  /// process remembers.
+  /// Drops a journal whose sync failed: what a reader sees in it need not be on the medium. When even that
+  /// fails, this process remembers.
   func dropSuspectJournal(_ name: String) {
     store.markSuspect(suspicion(ofJournal: name))
     // The failed sync is what the caller tells.

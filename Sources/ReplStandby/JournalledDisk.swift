@@ -2,7 +2,8 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// A disk that belongs to a recovery point: batches go to the journal, the disk is not touched before the commit.
+/// A disk that belongs to a recovery point: batches go to the journal, the disk is not touched before the
+/// commit.
 final class JournalledDisk: BatchTarget {
   let offered: PassOffer.Disk
   let overlay: MapOverlay

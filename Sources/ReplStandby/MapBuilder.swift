@@ -9,8 +9,8 @@ struct MapBuilder {
 
   let disk: any StorageFile
   let format: DigestMapFormat
-  /// Writes everything that it reads once more. After a failed sync the system's cache may show what is not on the medium;
-  /// what was written again and then synced without an error is there.
+  /// Writes everything that it reads once more. After a failed sync the system's cache may show what is not
+  /// on the medium; what was written again and then synced without an error is there.
   let rewrites: Bool
   private let digester: PageDigester
   private let chunk = AlignedBuffer(byteCount: chunkBytes)

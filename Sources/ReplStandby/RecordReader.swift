@@ -66,13 +66,14 @@ final class RecordReader {
     return record
   }
 
-  /// Whether a commit record of this file stands anywhere behind the last verified record. Uses the body buffer.
+  /// Whether a commit record of this file stands anywhere behind the last verified record. Uses the body
+  /// buffer.
   func holdsCommitBehindEnd() throws(StandbyError) -> Bool {
     try Self.holdsCommit(in: file, from: endBytes, identity: header.identity)
   }
 
-  /// Looks at every place where a record can begin for a commit record whose checksum is right; of any file when
-  /// `identity` is nil.
+  /// Looks at every place where a record can begin for a commit record whose checksum is right; of any file
+  /// when `identity` is nil.
   static func holdsCommit(
     in file: any StorageFile, from start: Int64, identity: UInt64?
   ) throws(StandbyError) -> Bool {

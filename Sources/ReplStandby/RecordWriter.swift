@@ -45,8 +45,8 @@ final class RecordWriter {
       file: file, header: header, endBytes: Int64(bytes.count), previous: digest, sequence: 0)
   }
 
-  /// Goes on after the last record that `reader` verified. What follows is cut off, durably: a record that a crash left
-  /// there must not be reachable again behind new ones.
+  /// Goes on after the last record that `reader` verified. What follows is cut off, durably: a record that a
+  /// crash left there must not be reachable again behind new ones.
   static func resume(
     after reader: RecordReader, in directory: any StorageDirectory
   ) throws(StandbyError) -> RecordWriter {
@@ -54,7 +54,8 @@ final class RecordWriter {
       if try reader.file.currentSizeBytes() > reader.endBytes {
         try reader.file.truncate(to: reader.endBytes)
       }
-      // Also what a killed program appended and never synced becomes durable here, before anything builds on it.
+      // Also what a killed program appended and never synced becomes durable here, before anything builds on
+      // it.
       try reader.file.sync()
       try directory.sync()
     }

@@ -2,10 +2,12 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// A disk whose first copy is under way: batches are written to it directly, for there is no earlier point to protect.
+/// A disk whose first copy is under way: batches are written to it directly, for there is no earlier point to
+/// protect.
 ///
-/// While anything is written, its map stands under another name (`.seed`): after a crash there is no map, nobody
-/// believes one that the disk has outrun, and the disk itself is read instead. In good order the map gets its name back.
+/// While anything is written, its map stands under another name (`.seed`): after a crash there is no map,
+/// nobody believes one that the disk has outrun, and the disk itself is read instead. In good order the map
+/// gets its name back.
 final class SeedingDisk: BatchTarget {
   let offered: PassOffer.Disk
   let overlay: MapOverlay
@@ -98,7 +100,8 @@ final class SeedingDisk: BatchTarget {
 
   // MARK: - Ending
 
-  /// Makes what was written durable. After a failure the disk is suspect: what a reader sees need not be on the medium.
+  /// Makes what was written durable. After a failure the disk is suspect: what a reader sees need not be on
+  /// the medium.
   func sync() throws(StandbyError) {
     guard isDirty else { return }
     do {
@@ -111,8 +114,8 @@ final class SeedingDisk: BatchTarget {
     isDirty = false
   }
 
-  /// Makes disk and map durable as those of `reference` and gives the map its name back; from then on nothing is written
-  /// in this pass. Throws when the map's root is not `root`.
+  /// Makes disk and map durable as those of `reference` and gives the map its name back; from then on nothing
+  /// is written in this pass. Throws when the map's root is not `root`.
   func finish(at reference: PointReference, pass: PassID, root: Root) throws(StandbyError) {
     try sync()
     let disk = offered.disk
@@ -127,8 +130,8 @@ final class SeedingDisk: BatchTarget {
     isFinished = true
   }
 
-  /// Keeps what is here as a head start: the map is finished under a number that no point has. A disk of which nobody
-  /// knows what it holds stays without a map.
+  /// Keeps what is here as a head start: the map is finished under a number that no point has. A disk of
+  /// which nobody knows what it holds stays without a map.
   func suspend(pass: PassID) throws(StandbyError) {
     if isFinished || !isTrusted { return }
     let root = try digesting { () throws(DigestError) in try overlay.delta.root() }
@@ -139,8 +142,8 @@ final class SeedingDisk: BatchTarget {
 extension Standby {
   func suspicion(of disk: DiskID) -> String { "\(catalog.standby)/\(disk)" }
 
-  /// Notes that a sync of a seeding disk failed. The durable note may fail as well; then this process knows, and the
-  /// caller tells the failure either way.
+  /// Notes that a sync of a seeding disk failed. The durable note may fail as well; then this process knows,
+  /// and the caller tells the failure either way.
   func distrust(_ disk: DiskID) {
     store.markSuspect(suspicion(of: disk))
     try? setSuspect(disk, true)

@@ -3,11 +3,13 @@ import ReplIO
 import ReplModel
 
 extension Settling {
-  /// Step c: the maps of the point's disks become those of the point. A map is a cache on other storage than the disks: a
-  /// failure to write it drops it, and the next pass makes it anew. What is thrown is a disk that is not what it must be.
+  /// Step c: the maps of the point's disks become those of the point. A map is a cache on other storage than
+  /// the disks: a failure to write it drops it, and the next pass makes it anew. What is thrown is a disk
+  /// that is not what it must be.
   func settleMaps() throws(StandbyError) {
     for member in point.disks {
-      // Without the key there is nothing to check and nothing to build; the disks are right by the journal's checksums.
+      // Without the key there is nothing to check and nothing to build; the disks are right by the journal's
+      // checksums.
       guard hasKey(member.keyID) else {
         standby.dropMap(of: member.disk)
         continue

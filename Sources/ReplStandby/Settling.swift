@@ -2,8 +2,8 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// What follows a commit: brings the point of one journal into the disks, maps, files and catalog, in that order. Each
-/// step can be done again after a crash anywhere, and this is also what recovery does.
+/// What follows a commit: brings the point of one journal into the disks, maps, files and catalog, in that
+/// order. Each step can be done again after a crash anywhere, and this is also what recovery does.
 final class Settling {
   let standby: Standby
   let journalName: String
@@ -78,7 +78,8 @@ final class Settling {
     }
   }
 
-  /// A page does not fit the map: disk or map is wrong. Reading all of the disk tells; throws `found` when it is the disk.
+  /// A page does not fit the map: disk or map is wrong. Reading all of the disk tells; throws `found` when it
+  /// is the disk.
   private func checkDisk(
     of member: DiskPoint, at basePoint: RecoveryPoint, found: StandbyError
   ) throws(StandbyError) {
@@ -98,7 +99,8 @@ final class Settling {
     try capture.run()
   }
 
-  /// An undo file that has its name was sealed before any disk was written; capturing again would save new pages as old.
+  /// An undo file that has its name was sealed before any disk was written; capturing again would save new
+  /// pages as old.
   private func checkSealedUndo(_ name: String) throws(StandbyError) {
     let file = try storing { () throws(IOError) in
       // That the name can be seen does not say that it was durable before a crash.
@@ -165,7 +167,8 @@ final class Settling {
     let text = """
       The disks in this directory are between two recovery points.
 
-      vmrepl is writing recovery point \(point.reference) into them (VM \(point.vm), frozen at \(point.frozenAt)).
+      vmrepl is writing recovery point \(point.reference) into them (VM \(point.vm),
+      frozen at \(point.frozenAt)).
       Do not start, copy or check this VM while this file is here.
 
       To finish: start repl-receiver, or run "repl-receiver failover" for this VM. Both do this first.
@@ -231,8 +234,8 @@ final class Settling {
 
   // MARK: - f. Tidying up
 
-  /// Removes the marker, the undo files of older points and the journal, in this order: as long as the journal is here,
-  /// a crash leads back to this.
+  /// Removes the marker, the undo files of older points and the journal, in this order: as long as the
+  /// journal is here, a crash leads back to this.
   func finish() throws(StandbyError) {
     try storing { () throws(IOError) in
       let directory = standby.home.directory

@@ -2,13 +2,14 @@ import ReplIO
 import ReplModel
 
 extension Standby {
-  /// QEMU locks these bytes of an image while it uses it (block/file-posix.c: RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE).
+  /// QEMU locks these bytes of an image while it uses it (block/file-posix.c: RAW_LOCK_PERM_BASE,
+  /// RAW_LOCK_SHARED_BASE).
   private static let lockedRanges = [
     ByteRange(offset: 100, length: 100), ByteRange(offset: 200, length: 100),
   ]
 
-  /// Opens the data file of a disk and checks that it is what the catalog says: a plain file with one name, of the right
-  /// size, that nobody else uses.
+  /// Opens the data file of a disk and checks that it is what the catalog says: a plain file with one name,
+  /// of the right size, that nobody else uses.
   func openDiskFile(_ disk: CatalogDisk, _ access: FileAccess) throws(StandbyError) -> any StorageFile {
     let file: any StorageFile
     do {
@@ -26,8 +27,9 @@ extension Standby {
     return file
   }
 
-  /// Opens the data file of a disk whose first copy is under way; makes it when it is missing. `isFresh` when nothing of an
-  /// earlier pass can be in it. The size of a suspect one is set once more, like everything in it.
+  /// Opens the data file of a disk whose first copy is under way; makes it when it is missing. `isFresh` when
+  /// nothing of an earlier pass can be in it. The size of a suspect one is set once more, like everything in
+  /// it.
   func openSeedFile(
     _ disk: CatalogDisk, isSuspect: Bool
   ) throws(StandbyError) -> (file: any StorageFile, isFresh: Bool) {

@@ -2,8 +2,8 @@ import ReplIO
 import ReplModel
 
 extension Standby {
-  /// Raises epoch and fence, durably: from now on no pass, at no epoch, writes this standby. For failover, after which
-  /// `placeFiles(startable:)` makes it startable. Doing it again changes nothing.
+  /// Raises epoch and fence, durably: from now on no pass, at no epoch, writes this standby. For failover,
+  /// after which `placeFiles(startable:)` makes it startable. Doing it again changes nothing.
   ///
   /// Throws the failure of the recovery when a committed point could not be brought into the disks.
   public func fence(reason: String) throws(StandbyError) {
@@ -21,7 +21,8 @@ extension Standby {
     }
   }
 
-  /// Writes the files beside the disks anew for the newest point; `startable` at failover. Nothing without a point.
+  /// Writes the files beside the disks anew for the newest point; `startable` at failover. Nothing without a
+  /// point.
   public func placeFiles(startable: Bool) throws(StandbyError) {
     guard let point = catalog.newest else { return }
     let source = try heldSourceFiles()

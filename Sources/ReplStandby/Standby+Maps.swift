@@ -15,8 +15,8 @@ extension DiskPoint {
 }
 
 extension Standby {
-  /// The map of a disk of `point`, whose root is the point's. A map that is missing, damaged or of another point is made
-  /// anew by reading the disk, which must hold exactly the point; else `.diverged`.
+  /// The map of a disk of `point`, whose root is the point's. A map that is missing, damaged or of another
+  /// point is made anew by reading the disk, which must hold exactly the point; else `.diverged`.
   func map(of member: DiskPoint, at point: RecoveryPoint) throws(StandbyError) -> DigestMap {
     if let map = trustedMap(of: member, at: point) { return map }
     return try rebuildMap(of: member, at: point)
@@ -62,8 +62,9 @@ extension Standby {
     }
   }
 
-  /// Brings the map of a ready disk from its old key to a new one: the disk is read, checked against the old root where
-  /// the old key is still here, and digested anew. The catalog follows, so that the newest point is known by the new root.
+  /// Brings the map of a ready disk from its old key to a new one: the disk is read, checked against the old
+  /// root where the old key is still here, and digested anew. The catalog follows, so that the newest point
+  /// is known by the new root.
   func rekey(_ entry: CatalogDisk, to keyID: KeyID) throws(StandbyError) {
     guard let point = catalog.newest, let member = point.disk(entry.disk) else {
       preconditionFailure("only a disk of the newest point has a root to carry over")

@@ -3,8 +3,8 @@ import ReplIO
 import ReplModel
 
 extension Standby {
-  /// Accepts an offer or refuses it; nothing is written before every check has passed. New disks are entered in the
-  /// catalog, durably, before their first byte.
+  /// Accepts an offer or refuses it; nothing is written before every check has passed. New disks are entered
+  /// in the catalog, durably, before their first byte.
   public func beginPass(_ offer: PassOffer) throws(StandbyError) -> IncomingPass {
     try checkMayWrite(offer)
     try offer.check()
@@ -80,7 +80,8 @@ extension Standby {
         continue
       }
       if disks[index].state == .ready { continue }
-      // Its first copy overwrites what an older point may still need of it: that point ends here, and says so.
+      // Its first copy overwrites what an older point may still need of it: that point ends here, and says
+      // so.
       points = points.dropLast().filter { $0.disk(offered.disk) == nil } + points.suffix(1)
       (disks[index].state, disks[index].grid) = (.seeding, offered.grid)
       (disks[index].slot, disks[index].keyID, disks[index].facts) = (

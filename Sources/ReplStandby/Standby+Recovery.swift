@@ -2,7 +2,8 @@ import ReplIO
 import ReplModel
 
 extension Standby {
-  /// Brings the standby to the state in which a pass can begin; the same at start-up, after a crash and between passes.
+  /// Brings the standby to the state in which a pass can begin; the same at start-up, after a crash and
+  /// between passes.
   func runRecovery() {
     do throws(StandbyError) {
       recovery = .success(try recover())
@@ -71,8 +72,8 @@ extension Standby {
     return .settled(reference)
   }
 
-  /// Writes the commit record once more and syncs it: that it can be read does not say that it was durable before. After
-  /// that nothing can take the point back, and the disks may be written.
+  /// Writes the commit record once more and syncs it: that it can be read does not say that it was durable
+  /// before. After that nothing can take the point back, and the disks may be written.
   private func rewriteCommit(_ scan: JournalScan, _ reader: RecordReader) throws(StandbyError) {
     let length = Int(reader.endBytes - scan.commitOffsetBytes)
     let buffer = AlignedBuffer(byteCount: length)

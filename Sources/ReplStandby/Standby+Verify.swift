@@ -17,8 +17,9 @@ public struct VerifyReport: Sendable, Hashable {
 }
 
 extension Standby {
-  /// Reads a disk of the newest point and compares every page with the map. Throws when there is no map to compare with:
-  /// `.keyMissing`, or `.diverged` when it had to be made from the disk and does not have the point's root.
+  /// Reads a disk of the newest point and compares every page with the map. Throws when there is no map to
+  /// compare with: `.keyMissing`, or `.diverged` when it had to be made from the disk and does not have the
+  /// point's root.
   public func verifyDisk(_ disk: DiskID, listLimit: Int = 1000) throws(StandbyError) -> VerifyReport {
     guard let point = catalog.newest, let member = point.disk(disk), let entry = catalog.disk(disk) else {
       throw .badOffer(detail: "disk \(disk) is in no recovery point")

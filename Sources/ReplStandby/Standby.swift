@@ -60,8 +60,8 @@ public final class Standby {
     catalog = next
   }
 
-  /// Throws when the standby was promoted, by what stands on the disk now: the fence may have been raised by a program
-  /// that did not ask for the lock.
+  /// Throws when the standby was promoted, by what stands on the disk now: the fence may have been raised by
+  /// a program that did not ask for the lock.
   func checkFence() throws(StandbyError) {
     guard let current = try Catalog.load(from: home.privateDirectory) else {
       throw .catalogDamaged(path: home.privateDirectory.path, detail: "the catalog is gone")

@@ -4,16 +4,16 @@ extension StandbyError {
   public var description: String {
     switch self {
     case .fenced(let vm, let epoch, let at, let reason):
-      "\(vm): promoted at this site on \(at) (epoch \(epoch), \(SafeText.printable(reason))): replication never "
-        + "writes a promoted standby; stop replicating this VM or bring its changes home first"
+      "\(vm): promoted at this site on \(at) (epoch \(epoch), \(SafeText.printable(reason))): "
+        + "replication never writes a promoted standby; stop replicating this VM, or bring its changes home"
     case .lockHeld(let path): "\(path): held by another pass or by a failover: try again later"
     case .interruptedByFailover(let vm): "\(vm): a failover waits for this standby: the pass makes way"
     case .staleEpoch(let offered, let current):
-      "epoch \(offered.map(String.init(describing:)) ?? "unknown") was offered, this standby is at \(current): the "
-        + "sender missed a failover; a person must say which side is right"
+      "epoch \(offered.map(String.init(describing:)) ?? "unknown") was offered, this standby is at "
+        + "\(current): the sender missed a failover; a person must say which side is right"
     case .notYours(let vm, let owner, let peer):
-      "\(vm): belongs to peer \(SafeText.printable(owner)), offered by \(SafeText.printable(peer)): one VM has one "
-        + "sender; remove it from the other one's configuration"
+      "\(vm): belongs to peer \(SafeText.printable(owner)), offered by \(SafeText.printable(peer)): "
+        + "one VM has one sender; remove it from the other one's configuration"
     case .badOffer(let detail): "offer refused: \(detail)"
     case .diskChanged(let disk, let detail): "disk \(disk): \(detail)"
     case .unknownDisk(let index): "disk index \(index) is not in the offer"

@@ -17,14 +17,16 @@ public enum StandbyError: ActionableError {
   case diskChanged(disk: DiskID, detail: String)
   case unknownDisk(index: Int)
   case keyMissing(key: KeyID)
-  /// A batch does not fit its disk, does not inflate or does not have the digest it claims. It may be sent again.
+  /// A batch does not fit its disk, does not inflate or does not have the digest it claims. It may be sent
+  /// again.
   case damagedBatch(disk: DiskID?, detail: String)
   /// A file does not fit the hash that the offer claimed, or did not come.
   case damagedFile(SourceFile, detail: String)
   case countMismatch(disk: DiskID, detail: String)
   case rootMismatch(disk: DiskID, expected: Root, found: Root)
   case outOfSpace(path: String, neededBytes: Int64?, freeBytes: Int64?)
-  /// A standby disk does not hold what replication wrote: somebody else did. `page` is nil when the whole differs.
+  /// A standby disk does not hold what replication wrote: somebody else did. `page` is nil when the whole
+  /// differs.
   case diverged(disk: DiskID, page: Int64?, detail: String)
   /// Somebody has the standby disk open (QEMU's locks).
   case inUse(path: String)

@@ -29,8 +29,9 @@ public struct StandbyFilesRequest: Sendable {
 
 /// Makes the files beside the disks. `ReplStandby` knows neither VMDK nor VMX; the caller gives one of these.
 public protocol StandbyFilesMaking: Sendable {
-  /// In the order in which they must be written: descriptors, NVRAM, VMX last. Names are plain, and none is that of a
-  /// data file. The same request must give the same bytes: settling may be done again after a crash.
+  /// In the order in which they must be written: descriptors, NVRAM, VMX last. Names are plain, and none is
+  /// that of a data file. The same request must give the same bytes: settling may be done again after a
+  /// crash.
   func files(for request: StandbyFilesRequest) throws(StandbyError) -> [StandbyFile]
 }
 

@@ -31,7 +31,8 @@ extension StandbyStore {
     return summaries
   }
 
-  /// Opens every standby once, which settles what was committed and discards what can be of no use. For start-up.
+  /// Opens every standby once, which settles what was committed and discards what can be of no use. For
+  /// start-up.
   public func recoverAll() throws(StandbyError) -> [RecoveryResult] {
     var results: [RecoveryResult] = []
     for summary in try standbys() {
@@ -49,8 +50,8 @@ extension StandbyStore {
     return results
   }
 
-  /// Takes the standby of `vm` and recovers it first; nil when the store has none. Throws `.lockHeld` when somebody else
-  /// has it and keeps it for `waitSeconds`.
+  /// Takes the standby of `vm` and recovers it first; nil when the store has none. Throws `.lockHeld` when
+  /// somebody else has it and keeps it for `waitSeconds`.
   ///
   /// A recovery that fails (no space, diverged) does not keep it from being opened: see `Standby.recovery`.
   public func open(vm: VMID, waitSeconds: Double = 0) throws(StandbyError) -> Standby? {
@@ -58,7 +59,8 @@ extension StandbyStore {
     return try openDirectory(name, vm: vm, waitSeconds: waitSeconds)
   }
 
-  /// Makes a standby without disks. Its catalog is durable before this returns, and so before the first byte of a disk.
+  /// Makes a standby without disks. Its catalog is durable before this returns, and so before the first byte
+  /// of a disk.
   public func create(vm: VMID, displayName: String, owner: String) throws(StandbyError) -> Standby {
     guard displayName.utf8.count <= Limits.displayNameBytes else {
       throw .badOffer(detail: "a display name of \(displayName.utf8.count) bytes")
@@ -86,8 +88,8 @@ extension StandbyStore {
     return try openDirectory(name, vm: vm, waitSeconds: 0)
   }
 
-  /// Asks a running pass to make way, and keeps new ones from starting for as long as the answer lives. Whoever asks then
-  /// opens the standby with a wait. The request ends with the process, whatever ends it.
+  /// Asks a running pass to make way, and keeps new ones from starting for as long as the answer lives.
+  /// Whoever asks then opens the standby with a wait. The request ends with the process, whatever ends it.
   public func requestFailover(vm: VMID) throws(StandbyError) -> FailoverRequest? {
     guard let name = try directoryName(of: vm) else { return nil }
     let lock = try storing { () throws(IOError) in

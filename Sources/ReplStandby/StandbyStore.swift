@@ -3,8 +3,9 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// A place for standbys: a directory with an identity of its own, and a state directory for what must not lie beside
-/// the disks (digest maps and keys). Safe to use from several threads; each standby is opened by one at a time.
+/// A place for standbys: a directory with an identity of its own, and a state directory for what must not lie
+/// beside the disks (digest maps and keys). Safe to use from several threads; each standby is opened by one
+/// at a time.
 public final class StandbyStore: Sendable {
   public let id: StoreID
   /// Bytes that stay free on the store whatever a pass would need.

@@ -3,8 +3,8 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// Saves every page that settling a journal will overwrite, after checking it against the base map: a page that is not
-/// what replication wrote there means that somebody else wrote the disk.
+/// Saves every page that settling a journal will overwrite, after checking it against the base map: a page
+/// that is not what replication wrote there means that somebody else wrote the disk.
 final class UndoCapture {
   /// What is needed of one disk.
   private struct Source {
@@ -71,7 +71,8 @@ final class UndoCapture {
     try output.seal()
   }
 
-  /// The new pages once more, before the first old one is overwritten: they inflate, and have the digests of the record.
+  /// The new pages once more, before the first old one is overwritten: they inflate, and have the digests of
+  /// the record.
   private func checkContent(of batch: BatchRecord, at offset: Int64) throws(StandbyError) {
     let source = sources[batch.diskIndex]
     let isRight: Bool
@@ -113,7 +114,8 @@ final class UndoCapture {
     }
   }
 
-  /// The first page at or after `page` of which disk or map say that it may hold something: zero runs can be long.
+  /// The first page at or after `page` of which disk or map say that it may hold something: zero runs can be
+  /// long.
   private func nextContent(from page: Int64, _ source: Source) throws(StandbyError) -> Int64? {
     let (perLeaf, pageBytes) = (Int64(PageGrid.pagesPerLeaf), Int64(source.disk.grid.pageSizeBytes))
     let allocated = try storing { () throws(IOError) in

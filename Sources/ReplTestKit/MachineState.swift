@@ -157,7 +157,8 @@ struct MachineState: Sendable {
 
   // MARK: - Power cut
 
-  /// The state after the power came back: locks are gone, and of what was not synced only the survivors are left.
+  /// The state after the power came back: locks are gone, and of what was not synced only the survivors are
+  /// left.
   func restarted(_ survivors: Survivors) -> MachineState {
     var next = self
     var random = SeededRandom(seed: survivors.seed)

@@ -1,5 +1,5 @@
-/// A small random source that gives the same numbers for the same seed on every machine: SplitMix64 (Steele, Lea,
-/// Flood 2014). Tests print the seed; nothing here is for secrets.
+/// A small random source that gives the same numbers for the same seed on every machine: SplitMix64 (Steele,
+/// Lea, Flood 2014). Tests print the seed; nothing here is for secrets.
 public struct SeededRandom: RandomNumberGenerator, Sendable {
   private var state: UInt64
 

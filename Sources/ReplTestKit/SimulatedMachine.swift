@@ -3,12 +3,12 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// A machine with simulated disks that lose, tear and reorder whatever was not synced. Everything is in memory, the
-/// operations of all disks are counted together, and the same seed gives the same outcome.
+/// A machine with simulated disks that lose, tear and reorder whatever was not synced. Everything is in
+/// memory, the operations of all disks are counted together, and the same seed gives the same outcome.
 ///
-/// Two ways to test: `fault` makes the n-th operation fail while the program runs on; `watch` is called before every
-/// operation with a `Moment` from which the machine after a power cut at just that operation can be made, as often and
-/// in as many ways as wanted, while the program itself goes on untouched.
+/// Two ways to test: `fault` makes the n-th operation fail while the program runs on; `watch` is called
+/// before every operation with a `Moment` from which the machine after a power cut at just that operation can
+/// be made, as often and in as many ways as wanted, while the program itself goes on untouched.
 public final class SimulatedMachine: Sendable {
   let state: Mutex<MachineState>
   private let watcher = Mutex<(@Sendable (Moment) -> Void)?>(nil)
@@ -98,8 +98,8 @@ public struct Moment: Sendable, CustomStringConvertible {
   let before: MachineState
   let operation: Operation
 
-  /// The machine after a power cut in the middle of this operation: it counts as not synced, so the survivors say
-  /// whether it happened, not at all, in part or wholly.
+  /// The machine after a power cut in the middle of this operation: it counts as not synced, so the survivors
+  /// say whether it happened, not at all, in part or wholly.
   public func restart(_ survivors: Survivors) -> SimulatedMachine {
     var state = before
     switch operation {
@@ -109,7 +109,8 @@ public struct Moment: Sendable, CustomStringConvertible {
     return SimulatedMachine(state: state.restarted(survivors))
   }
 
-  /// The machine just before this operation with the program killed: nothing unsynced is lost yet, locks are gone.
+  /// The machine just before this operation with the program killed: nothing unsynced is lost yet, locks are
+  /// gone.
   public func kill() -> SimulatedMachine { SimulatedMachine(state: before).kill() }
 
   public var description: String { "operation \(number): \(kind.rawValue) \(path)" }

@@ -27,7 +27,8 @@ struct FileNode: Sendable {
     pending = []
   }
 
-  /// As Linux does it: the error is told once, the changes are forgotten, and readers still see them in the cache.
+  /// As Linux does it: the error is told once, the changes are forgotten, and readers still see them in the
+  /// cache.
   mutating func failSync() {
     hasForgotten = hasForgotten || !pending.isEmpty
     pending = []

@@ -1,6 +1,7 @@
 import Glibc
 
-/// The bytes of a file, kept in chunks so that what was never written costs nothing. A value: copies share chunks.
+/// The bytes of a file, kept in chunks so that what was never written costs nothing. A value: copies share
+/// chunks.
 struct SparseBytes: Sendable, Equatable {
   static let chunkBytes: Int64 = 4096
 

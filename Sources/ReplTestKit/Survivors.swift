@@ -2,7 +2,8 @@
 public enum Survivors: Sendable, CustomStringConvertible {
   case none
   case all
-  /// Each write for itself lost, kept or torn at 512 bytes, in any order; of each directory's changes a prefix.
+  /// Each write for itself lost, kept or torn at 512 bytes, in any order; of each directory's changes a
+  /// prefix.
   case random(seed: UInt64)
 
   var seed: UInt64 { if case .random(let seed) = self { seed } else { 0 } }
@@ -23,9 +24,10 @@ public enum OperationKind: String, Sendable, CaseIterable {
 
 /// What goes wrong, and when. Operations are counted from 1 over all disks of a machine.
 public struct FaultPlan: Sendable {
+  /// What goes wrong.
   public enum Fault: Sendable {
-    /// This operation and everything after it fails: the program is dead and sees only errors. What it leaves is
-    /// for `SimulatedMachine.restart` to say.
+    /// This operation and everything after it fails: the program is dead and sees only errors. What it leaves
+    /// is for `SimulatedMachine.restart` to say.
     case powerCut
     /// EIO, once. A failed sync forgets the changes that it should have made durable; a second one succeeds.
     case ioErrorOnce

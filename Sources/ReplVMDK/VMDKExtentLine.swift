@@ -1,12 +1,14 @@
 /// One extent line of a descriptor: `ACCESS SECTORS TYPE ["FILE" [OFFSET ...]]` (VMware, Virtual Disk Format
 /// 5.0).
 public struct VMDKExtentLine: Hashable, Sendable {
+  /// The access keyword.
   public enum Access: String, Sendable, CaseIterable {
     case readWrite = "RW"
     case readOnly = "RDONLY"
     case none = "NOACCESS"
   }
 
+  /// The extent keyword.
   public enum Kind: String, Sendable, CaseIterable {
     case flat = "FLAT"
     case sparse = "SPARSE"

@@ -2,6 +2,7 @@ import ReplIO
 
 /// A file that a disk is read from.
 public struct VMDKFile: Sendable {
+  /// What the file is to the disk.
   public enum Role: String, Sendable {
     /// The text alone.
     case descriptor

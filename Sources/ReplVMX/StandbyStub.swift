@@ -53,6 +53,7 @@ public enum StandbyStub {
     public let reason: String
   }
 
+  /// The stub, and what was left out of it.
   public struct Output: Sendable {
     /// UTF-8, LF, no byte order mark, `.encoding` in the first line.
     public let bytes: [UInt8]

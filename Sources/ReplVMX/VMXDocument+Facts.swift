@@ -16,6 +16,7 @@ extension VMXDocument {
   /// A suspended VM goes on from a memory file that is not replicated.
   public var isSuspended: Bool { !(self["checkpoint.vmState"] ?? "").isEmpty }
 
+  /// Whether the VM or its configuration is encrypted.
   public var isEncrypted: Bool {
     ["encryption.keySafe", "encryption.data"].contains { !(self[$0] ?? "").isEmpty }
   }

@@ -15,6 +15,7 @@ final class CuttingProxy: Sendable {
     var plan: [Cut] = []
     var connections = 0
     var bytesToReceiver = 0
+    var bytesToSender = 0
     var isStopped = false
   }
 
@@ -42,10 +43,12 @@ final class CuttingProxy: Sendable {
   func plan(_ cuts: [Cut]) { state.withLock { $0.plan = cuts } }
   var connections: Int { state.withLock { $0.connections } }
   var bytesToReceiver: Int { state.withLock { $0.bytesToReceiver } }
+  var bytesToSender: Int { state.withLock { $0.bytesToSender } }
   func resetCounts() {
     state.withLock {
       $0.connections = 0
       $0.bytesToReceiver = 0
+      $0.bytesToSender = 0
     }
   }
 
@@ -80,10 +83,10 @@ final class CuttingProxy: Sendable {
       setsockopt(server, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
       let pair = Pair(client: client, server: server)
       _ = NamedThread.start("proxy-up") { [self] in
-        pump(client, server, pair, limit: cut?.direction == .toReceiver ? cut?.afterBytes : nil, counts: true)
+        pump(client, server, pair, limit: cut?.direction == .toReceiver ? cut?.afterBytes : nil, up: true)
       }
       _ = NamedThread.start("proxy-down") { [self] in
-        pump(server, client, pair, limit: cut?.direction == .toSender ? cut?.afterBytes : nil, counts: false)
+        pump(server, client, pair, limit: cut?.direction == .toSender ? cut?.afterBytes : nil, up: false)
       }
     }
   }
@@ -114,7 +117,7 @@ final class CuttingProxy: Sendable {
     }
   }
 
-  private func pump(_ from: Int32, _ to: Int32, _ pair: Pair, limit: Int?, counts: Bool) {
+  private func pump(_ from: Int32, _ to: Int32, _ pair: Pair, limit: Int?, up: Bool) {
     var buffer = [UInt8](repeating: 0, count: 16 << 10)
     var passed = 0
     while true {
@@ -123,12 +126,16 @@ final class CuttingProxy: Sendable {
       let allowed = min(count, limit.map { $0 - passed } ?? count)
       var sent = 0
       while sent < allowed {
-        let written = buffer.withUnsafeBytes { send(to, $0.baseAddress! + sent, allowed - sent, Int32(MSG_NOSIGNAL)) }
+        let written = buffer.withUnsafeBytes {
+          send(to, $0.baseAddress! + sent, allowed - sent, Int32(MSG_NOSIGNAL))
+        }
         if written <= 0 { return pair.end(true) }
         sent += written
       }
       passed += allowed
-      if counts { state.withLock { $0.bytesToReceiver += allowed } }
+      state.withLock { state in
+        if up { state.bytesToReceiver += allowed } else { state.bytesToSender += allowed }
+      }
       if let limit, passed >= limit { return pair.end(true) }
     }
     shutdown(to, Int32(SHUT_WR))

@@ -25,8 +25,8 @@ struct FlatDisk {
     }
   }
 
-  /// What `zstd -1` makes of every maximal run of changed pages of at most 1 MiB, or the run itself where that is
-  /// smaller, summed up.
+  /// What `zstd -1` makes of every maximal run of changed pages of at most 1 MiB, or the run itself where
+  /// that is smaller, summed up.
   static func compressedChange(from old: Data, to new: Data) throws -> (bytes: Int, pages: Int) {
     let compressor = try Compressor(codec: .zstd, level: 1)
     var packed = [UInt8](repeating: 0, count: 1 << 20)

@@ -58,7 +58,9 @@ final class Lab {
     if let raw {
       try Tool.must(["qemu-img", "convert", "-O", "vmdk", "-o", "subformat=\(subformat)", raw, path])
     } else {
-      try Tool.must(["qemu-img", "create", "-q", "-f", "vmdk", "-o", "subformat=\(subformat)", path, "\(sizeBytes)"])
+      try Tool.must([
+        "qemu-img", "create", "-q", "-f", "vmdk", "-o", "subformat=\(subformat)", path, "\(sizeBytes)",
+      ])
     }
     diskNames.append(name)
   }
@@ -98,7 +100,8 @@ final class Lab {
 
   // MARK: - Both daemons
 
-  /// Makes both identities and configurations. `through` is where the sender connects to, when it is not the receiver.
+  /// Makes both identities and configurations. `through` is where the sender connects to, when it is not the
+  /// receiver.
   func configure(through proxyPort: Int? = nil, sender: String = "", receiver: String = "") throws {
     let states = (sender: "\(folder)/sender-state", receiver: "\(folder)/receiver-state")
     try Tool.must([Tool.receiver, "init", "--state-dir", states.receiver, "--store", storeFolder])
@@ -162,7 +165,10 @@ final class Lab {
     let result = try startPass().finish(seconds: seconds)
     guard result.status == 0 else {
       throw ToolFailure(
-        text: "pass ended with \(result.status): \(result.output) \(result.errors)\nreceiver: \(receiver?.errors ?? "")")
+        text:
+          "pass ended with \(result.status): \(result.output) \(result.errors)\n"
+          + "receiver: \(receiver?.errors ?? "")"
+      )
     }
     return try Self.decodeStatus(result.output)
   }

@@ -10,22 +10,22 @@ struct ToolResult {
 
 /// Runs programs for the tests; everything has a deadline.
 enum Tool {
-  /// The two executables come from `scripts/build-release`; without it, from the debug build beside the tests.
+  /// The two executables come from `scripts/build-release`; without it, from the debug build beside the
+  /// tests.
   static let binaries: String = {
     if let folder = ProcessInfo.processInfo.environment["VMREPL_BIN_DIR"] { return folder }
-    return Bundle.main.bundleURL.deletingLastPathComponent().path
+    return Bundle.main.bundleURL.path
   }()
 
   static var sender: String { "\(binaries)/repl-sender" }
   static var receiver: String { "\(binaries)/repl-receiver" }
   static let isCI = ProcessInfo.processInfo.environment["CI"] != nil
 
-  /// Whether a judge is there. Missing ones skip a test at home and fail it in CI.
+  /// Whether a judge is there.
   static func has(_ name: String) -> Bool {
-    let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":") + ["/usr/sbin", "/sbin"]
-    let found = folders.contains { FileManager.default.isExecutableFile(atPath: "\($0)/\(name)") }
-    if !found && isCI { Issue.record("\(name) is not installed: scripts/test installs it") }
-    return found
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+    let folders: [String] = path.split(separator: ":").map { String($0) } + ["/usr/sbin", "/sbin"]
+    return folders.contains { FileManager.default.isExecutableFile(atPath: "\($0)/\(name)") }
   }
 
   @discardableResult
@@ -41,7 +41,8 @@ enum Tool {
   ) throws -> String {
     let result = try run(arguments, seconds: seconds)
     guard result.status == 0 else {
-      throw ToolFailure(text: "\(arguments.joined(separator: " ")) ended with \(result.status): \(result.errors)")
+      throw ToolFailure(
+        text: "\(arguments.joined(separator: " ")) ended with \(result.status): \(result.errors)")
     }
     return result.output
   }
@@ -109,7 +110,8 @@ final class Running {
 
   /// The most memory the process had resident so far, bytes.
   var peakMemoryBytes: Int {
-    guard let text = try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8),
+    guard
+      let text = try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8),
       let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
       let kilobytes = line.split(whereSeparator: { !$0.isNumber }).first.flatMap({ Int($0) })
     else { return 0 }
@@ -125,5 +127,13 @@ func eventually(
   while try !condition() {
     guard Date() < end else { throw ToolFailure(text: "\(what): not within \(seconds) s") }
     usleep(5000)
+  }
+}
+
+extension Trait where Self == ConditionTrait {
+  /// A test that needs programs of the system: skipped with this reason where one is missing, and failing
+  /// there in CI.
+  static func needs(_ names: String...) -> ConditionTrait {
+    .enabled(if: Tool.isCI || names.allSatisfy(Tool.has), "needs \(names.joined(separator: ", "))")
   }
 }

@@ -287,6 +287,9 @@ func code<Value>(_ body: () throws -> Value) -> CompressionError.Code? {
   @Test("blocks too short to tell are always worth a try")
   func short() {
     var random = SplitMix(seed: 10)
-    for count in [0, 1, 17, 4096, 16_384] { #expect(!probe(Block.random(count, &random))) }
+    for count in [0, 1, 17, 1024, 1800] { #expect(!probe(Block.random(count, &random))) }
+    for count in [4096, 8192, 16_384, 20_480] {
+      #expect(probe(Block.random(count, &random)), "\(count) bytes")
+    }
   }
 }

@@ -32,8 +32,12 @@ import Testing
 
   @Test("a relative program and a missing one are refused")
   func refused() async {
-    await #expect(throws: FailoverError.self) { try await CommandRunner(deadlineSeconds: 5).run(["echo", "x"]) }
-    await #expect(throws: FailoverError.self) { try await CommandRunner(deadlineSeconds: 5).run(["/no/such/program"]) }
+    await #expect(throws: FailoverError.self) {
+      try await CommandRunner(deadlineSeconds: 5).run(["echo", "x"])
+    }
+    await #expect(throws: FailoverError.self) {
+      try await CommandRunner(deadlineSeconds: 5).run(["/no/such/program"])
+    }
     await #expect(throws: FailoverError.self) { try await CommandRunner(deadlineSeconds: 5).run([]) }
   }
 

@@ -91,7 +91,9 @@ final class Scratch {
     try scratch.directory.replaceFile("short", with: [1, 2, 3])
     let file = try scratch.directory.openFile("short", .read)
     var buffer = [UInt8](repeating: 0xEE, count: 8)
-    let error = #expect(throws: IOError.self) { try buffer.withUnsafeMutableBytes { try file.read(into: $0, at: 0) } }
+    let error = #expect(throws: IOError.self) {
+      try buffer.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+    }
     #expect(error?.kind == .unexpectedEnd && error?.offsetBytes == 3)
   }
 

@@ -12,7 +12,9 @@ import Testing
     #expect(vmware.bytes.first == 0x56 && vmware.bytes.last == 0x65 && vmware.bytes.count == 16)
   }
 
-  @Test("what is not 32 hex digits is no identity", arguments: ["", "56", "g64def2d3fd414e22e04c5343aecee65", "0/.."])
+  @Test(
+    "what is not 32 hex digits is no identity",
+    arguments: ["", "56", "g64def2d3fd414e22e04c5343aecee65", "0/.."])
   func refused(_ text: String) { #expect(VMID(text) == nil) }
 
   @Test("33 digits are refused, random identities differ and carry version 4")
@@ -37,7 +39,9 @@ import Testing
     #expect(WallTime(text)?.millisecondsSince1970 == milliseconds)
   }
 
-  @Test("half-right times are refused", arguments: ["2026-11-22", "2026-13-22T16:44:05.123Z", "2026-11-22T16:44:05.123+"])
+  @Test(
+    "half-right times are refused",
+    arguments: ["2026-11-22", "2026-13-22T16:44:05.123Z", "2026-11-22T16:44:05.123+"])
   func refused(_ text: String) { #expect(WallTime(text) == nil) }
 
   @Test("lag is never negative when clocks disagree")
@@ -67,7 +71,9 @@ import Testing
     #expect(throws: DecodingError.self) { try JSONDecoder().decode(PageGrid.self, from: Data(json)) }
   }
 
-  @Test("slots have a closed grammar", arguments: ["scsi4:0", "scsi0:64", "ide0:2", "scsi0", "scsi0:0/..", "usb0:0", "scsi-1:0"])
+  @Test(
+    "slots have a closed grammar",
+    arguments: ["scsi4:0", "scsi0:64", "ide0:2", "scsi0", "scsi0:0/..", "usb0:0", "scsi-1:0"])
   func slots(_ text: String) { #expect(DiskSlot(text) == nil) }
 
   @Test("a slot's file stem is a plain name")

@@ -2,7 +2,9 @@ import ReplModel
 import Testing
 
 @Suite struct RunTableTests {
-  private func decode(_ bytes: [UInt8], _ count: Int, limit: Int64 = 1 << 34) throws(RunTableError) -> [PageRun] {
+  private func decode(
+    _ bytes: [UInt8], _ count: Int, limit: Int64 = 1 << 34
+  ) throws(RunTableError) -> [PageRun] {
     var result: Result<[PageRun], RunTableError>?
     bytes.withUnsafeBytes { buffer in
       do throws(RunTableError) {

@@ -21,7 +21,9 @@ final class MemoryDisk: BlockReadable {
   var sizeBytes: Int64 { Int64(bytes.count) }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
-    bytes.withUnsafeBytes { buffer.copyMemory(from: .init(rebasing: $0[Int(offset)..<(Int(offset) + buffer.count)])) }
+    bytes.withUnsafeBytes {
+      buffer.copyMemory(from: .init(rebasing: $0[Int(offset)..<(Int(offset) + buffer.count)]))
+    }
   }
 
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
@@ -100,7 +102,9 @@ final class Pair: Sendable {
   }
 
   /// Power comes back at one side after a cut, with what survived.
-  func restartReceiver(_ survivors: Survivors) { current.withLock { $0.receiver = $0.receiver.restart(survivors) } }
+  func restartReceiver(_ survivors: Survivors) {
+    current.withLock { $0.receiver = $0.receiver.restart(survivors) }
+  }
   func restartSender(_ survivors: Survivors) { current.withLock { $0.sender = $0.sender.restart(survivors) } }
 
   /// One pass of a new sender process on the sender's machine.
@@ -112,13 +116,15 @@ final class Pair: Sendable {
         facts: DiskFacts(entries: []))
     }
     let view = VMView(
-      vm: Self.vm, displayName: "web01", frozenAt: SystemTime().wallTime(), label: .crashConsistent, disks: disks,
+      vm: Self.vm, displayName: "web01", frozenAt: SystemTime().wallTime(), label: .crashConsistent,
+      disks: disks,
       vmx: Array("displayName = \"web01\"\n".utf8), nvram: nil, stillness: [])
     let settings = SourceSettings(
       receiver: HostPort(host: "127.0.0.1", port: listener.localPort), tls: tls, productVersion: "0.1.0",
       retryLimit: 1)
     let pass = SourcePass(
-      view: view, settings: settings, state: state, lastEpoch: current.withLock { $0.epoch }, stop: StopSignal(),
+      view: view, settings: settings, state: state, lastEpoch: current.withLock { $0.epoch },
+      stop: StopSignal(),
       time: SystemTime(), progress: { _ in })
     let report = try pass.run()
     current.withLock { $0.epoch = report.point.reference.epoch }

@@ -7,8 +7,9 @@ import Testing
 
 @testable import ReplPass
 
-/// The whole of both sides over storage that loses, tears and reorders what was not synced: a first copy and two passes,
-/// the power cut at every n-th durable operation of either side, and cut again during the recovery.
+/// The whole of both sides over storage that loses, tears and reorders what was not synced: a first copy and
+/// two passes, the power cut at every n-th durable operation of either side, and cut again during the
+/// recovery.
 @Suite(.serialized) struct PairSweepTests {
   enum Side: String, CaseIterable { case receiver, sender, both }
 
@@ -20,7 +21,8 @@ import Testing
     var disks = sizes.map { [UInt8](repeating: 0, count: $0) }
     func fill(_ disk: Int, _ page: Int, _ seed: UInt64) {
       let end = min((page + 1) * 4096, disks[disk].count)
-      let bytes = seed == 0 ? [UInt8](repeating: 0, count: 4096) : PageMaker.random(byteCount: 4096, seed: seed)
+      let bytes =
+        seed == 0 ? [UInt8](repeating: 0, count: 4096) : PageMaker.random(byteCount: 4096, seed: seed)
       disks[disk].replaceSubrange((page * 4096)..<end, with: bytes[0..<(end - page * 4096)])
     }
     for page in [0, 1, 5, 40, 75] { fill(0, page, UInt64(page + 1)) }
@@ -46,7 +48,7 @@ import Testing
   }
 
   @Test(
-    "power is cut at every n-th operation of a side over a first copy and two passes: no acknowledged point is ever lost",
+    "power is cut at every n-th operation over a first copy and two passes: no acknowledged point is lost",
     arguments: Side.allCases)
   func sweep(_ side: Side) throws {
     let total = try operations()
@@ -102,8 +104,8 @@ import Testing
     try pair.startReceiver()
   }
 
-  /// P1: the disks hold exactly one of the allowed versions, and it is the one that the catalog names. P2: whatever a
-  /// sender was told is there.
+  /// P1: the disks hold exactly one of the allowed versions, and it is the one that the catalog names. P2:
+  /// whatever a sender was told is there.
   private func check(_ pair: Pair, allowed: ClosedRange<Int>, _ context: String) throws {
     // The session that settles may still be at it.
     let settled = Deadline(seconds: 10)
@@ -117,7 +119,9 @@ import Testing
       if isDone { return }
       guard !settled.hasPassed else {
         let found = Self.versions.firstIndex { $0 == standby.images }
-        Issue.record("\(context): found version \(found.map(String.init) ?? "none"), allowed \(allowed), \(newest.reference)")
+        Issue.record(
+          "\(context): version \(found.map(String.init) ?? "none") found, \(allowed) allowed, \(newest.reference)"
+        )
         return
       }
       _ = Monitor(false).wait(seconds: 0.005) { $0 ? true : nil }

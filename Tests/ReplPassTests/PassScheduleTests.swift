@@ -44,7 +44,9 @@ import Testing
     #expect(schedule.secondsUntilDue(nowSeconds: 56) == 9)
   }
 
-  @Test("failures are tried again after growing pauses, at most the interval; a VM that needs a person once an interval")
+  @Test(
+    "failures are tried again after growing pauses; a VM that needs a person once an interval"
+  )
   func backoff() {
     var schedule = PassSchedule<String>(limit: 1)
     schedule.add("a", intervalSeconds: 60, nowSeconds: 0)

@@ -17,7 +17,8 @@ struct Checks {
       uniqueKeysWithValues: senders.enumerated().map { (Bench.pass($0.offset + 1), $0.element) })
   }
 
-  /// P1 and P2: the standby holds exactly its newest point, byte for byte and digest for digest, and no marker is left.
+  /// P1 and P2: the standby holds exactly its newest point, byte for byte and digest for digest, and no
+  /// marker is left.
   func holdsItsNewestPoint(_ standby: Standby, on machine: SimulatedMachine, _ context: String) throws {
     let home = try machine.disk("store").openDirectory(standby.directoryName)
     #expect(try !home.contains("SETTLING.txt"), "\(context): marker left behind")

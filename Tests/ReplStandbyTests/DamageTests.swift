@@ -68,7 +68,8 @@ import Testing
     let file = try maps.openFile("\(Bench.diskIDs[0]).map", .readWrite)
     // Of the headers both slots: with one of them the other would speak.
     for place in offset < 8192 ? [offset, (offset + 4096) % 8192] : [offset] { try flip(file, at: place) }
-    // A wrong leaf under a good header is found when its page is about to be overwritten: the disk is right, not the map.
+    // A wrong leaf under a good header is found when its page is about to be overwritten: the disk is right,
+    // not the map.
     let again = try open(machine)
     try second.replicate(2, to: again)
     try checks.holdsItsNewestPoint(again, on: machine, "damaged map")

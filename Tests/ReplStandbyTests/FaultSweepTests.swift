@@ -6,12 +6,13 @@ import Testing
 
 @testable import ReplStandby
 
-/// One failing operation at every place of a first copy and of a later pass, while the program lives on and tries again.
+/// One failing operation at every place of a first copy and of a later pass, while the program lives on and
+/// tries again.
 @Suite("Failing operations") struct FaultSweepTests {
   static let senders = CrashSweepTests.senders
 
-  /// Tries a pass until it went through; what failed is suspended as a lost connection would be. Answers how many attempts
-  /// it took. `acknowledged` hears of every commit that returned.
+  /// Tries a pass until it went through; what failed is suspended as a lost connection would be. Answers how
+  /// many attempts it took. `acknowledged` hears of every commit that returned.
   private func replicate(
     _ number: Int, on machine: SimulatedMachine, attempts limit: Int, acknowledged: () -> Void,
     failed: (any Error) throws -> Void

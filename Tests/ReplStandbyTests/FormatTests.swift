@@ -63,7 +63,8 @@ import Testing
     #expect(Array(record[6..<8]) == [1, 0])  // flags: digests are there
     #expect(Array(record[8..<16]) == [0, 0, 0, 0, 0, 0, 0, 0])  // sequence
     #expect(Array(record[16..<24]) == [26, 0, 0, 0, 0, 0, 0, 0])  // length of the body, reserved
-    #expect(Array(record[24..<32]) == [0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01])  // identity of the file
+    // identity of the file
+    #expect(Array(record[24..<32]) == [0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01])
     #expect(Array(record[32..<48]) == Array(bytes[32..<48]))  // checksum of the file header
     #expect(Array(record[64..<68]) == [0, 0, 0, 0])  // disk index, codec, reserved
     #expect(Array(record[68..<72]) == [1, 0, 0, 0])  // one run

@@ -68,7 +68,7 @@ import Testing
   }
 
   @Test(
-    "after a restart an interrupted pass is a head start: pages that went back to their old content are sent too"
+    "an interrupted pass is a head start, and pages that went back to their old content are sent too"
   )
   func headStart() throws {
     try first.replicate(1, to: try Bench.standby(in: store))

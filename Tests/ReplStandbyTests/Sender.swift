@@ -6,7 +6,8 @@ import ReplTestKit
 
 @testable import ReplStandby
 
-/// The source's half of a pass, as small as can be: compares an image with what the receiver holds and sends the rest.
+/// The source's half of a pass, as small as can be: compares an image with what the receiver holds and sends
+/// the rest.
 final class Sender: @unchecked Sendable {
   // SAFETY: immutable after init.
   let image: Image
@@ -62,7 +63,8 @@ final class Sender: @unchecked Sendable {
       vmxHash: SHA256Hasher.hash(image.vmx), nvramHash: SHA256Hasher.hash(image.nvram))
   }
 
-  /// Runs of the pages that differ from what the receiver holds, cut into batches of at most `pagesPerBatch` pages.
+  /// Runs of the pages that differ from what the receiver holds, cut into batches of at most `pagesPerBatch`
+  /// pages.
   func batches(for index: Int, _ view: any DigestView, pagesPerBatch: Int) throws -> [[PageRun]] {
     var batches: [[PageRun]] = []
     var runs: [PageRun] = []
@@ -122,7 +124,8 @@ final class Sender: @unchecked Sendable {
     var zero: [Int64] = [0, 0]
   }
 
-  /// Sends all that differs; syncs after every other batch, and at the end. `limit` ends it after so many batches.
+  /// Sends all that differs; syncs after every other batch, and at the end. `limit` ends it after so many
+  /// batches.
   @discardableResult
   func send(to pass: IncomingPass, pagesPerBatch: Int = 4, limit: Int = .max) throws -> Sent {
     var (sent, count) = (Sent(), 0)
