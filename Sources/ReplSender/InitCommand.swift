@@ -33,9 +33,13 @@ struct FingerprintCommand: ParsableCommand {
   @OptionGroup var state: StateOption
 
   func run() throws {
-    let path = try state.path()
-    do throws(TLSError) {
-      print(try TLSIdentity.load(in: "\(path)/identity").fingerprint)
-    } catch { throw Failure.exit(.config, "\(error)") }
+    do {
+      let directory = try StateDirectory.open(path: try state.path())
+      print(try TLSIdentity.load(in: "\(directory.directory.path)/identity").fingerprint)
+    } catch let error as StateDirectoryError {
+      throw Failure.exit(error.exitCode, "\(error)")
+    } catch let error as TLSError {
+      throw Failure.exit(.config, "\(error)")
+    }
   }
 }

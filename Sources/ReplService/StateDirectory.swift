@@ -9,7 +9,8 @@ public struct StateDirectory: Sendable {
 
   public let directory: PosixDirectory
 
-  /// Makes the directory with everything above it where it is missing, and refuses one that others can enter.
+  /// Makes the directory with everything above it where it is missing, and refuses one that others can enter. Root
+  /// becomes the owner of the directory, so that what is made in it and in the stores belongs to the daemon's user.
   public static func open(path: String) throws(StateDirectoryError) -> StateDirectory {
     let directory: PosixDirectory
     let status: FileStatus
@@ -18,10 +19,21 @@ public struct StateDirectory: Sendable {
       status = try directory.status()
     } catch { throw .io(error) }
     guard status.permissions & 0o077 == 0 else { throw .tooWide(path: path, mode: status.permissions) }
+    if geteuid() == 0, status.owner != 0 { try becomeOwner(status.owner, of: path) }
     guard status.owner == geteuid() || status.owner == 0 else {
       throw .foreignOwner(path: path, owner: status.owner)
     }
     return StateDirectory(directory: directory)
+  }
+
+  /// An administrator's command as root would leave files that the daemon cannot read: it goes on as the daemon's user,
+  /// for good.
+  private static func becomeOwner(_ owner: UInt32, of path: String) throws(StateDirectoryError) {
+    guard let entry = getpwuid(owner) else { throw .foreignOwner(path: path, owner: owner) }
+    let isDone =
+      initgroups(entry.pointee.pw_name, entry.pointee.pw_gid) == 0
+      && setgid(entry.pointee.pw_gid) == 0 && setuid(owner) == 0
+    guard isDone, geteuid() == owner else { throw .io(.current("become user \(owner)", path: path)) }
   }
 
   private static func make(_ path: String) throws(IOError) -> PosixDirectory {

@@ -11,7 +11,7 @@ extension EndToEnd {
     static let pages = 2048
 
     @Test(
-      "200 kills of either process at random moments: the standby is exactly one committed point, and catches up"
+      "200 kills of either process at random moments: always exactly one committed point, then it catches up"
     )
     func kills() throws {
       let seed =

@@ -120,7 +120,7 @@ import Testing
       guard !settled.hasPassed else {
         let found = Self.versions.firstIndex { $0 == standby.images }
         Issue.record(
-          "\(context): version \(found.map(String.init) ?? "none") found, \(allowed) allowed, \(newest.reference)"
+          "\(context): version \(found.map(String.init) ?? "none"), \(allowed) allowed, \(newest.reference)"
         )
         return
       }

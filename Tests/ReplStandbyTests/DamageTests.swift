@@ -178,6 +178,29 @@ import Testing
     }
   }
 
+  @Test("what a killed program never synced is durable before a commit builds on it")
+  func unsyncedHeadStart() throws {
+    let pass = try open(machine).beginPass(second.offer(2))
+    for runs in try second.batches(for: 0, pass.digestView(disk: 0), pagesPerBatch: 4) {
+      try second.withBatch(0, runs, codec: .raw) { try pass.append($0) }
+    }
+    let killed = machine.kill()
+    let moments = Moments()
+    killed.watch { moments.note($0) }
+    try second.replicate(3, to: try open(killed))
+    killed.watch(nil)
+    let journalSyncs = moments.all.filter { $0.kind == .sync && $0.path.hasSuffix(".journal") }
+    #expect(journalSyncs.count > 2)
+    for moment in journalSyncs {
+      for seed in 1...20 as ClosedRange<UInt64> {
+        let after = moment.restart(.random(seed: seed))
+        let standby = try open(after)
+        #expect(throws: Never.self, "\(moment), seed \(seed)") { try standby.recovery.get() }
+        try checks.holdsItsNewestPoint(standby, on: after, "\(moment), seed \(seed)")
+      }
+    }
+  }
+
   @Test("a committed journal that is damaged is refused as a whole: nothing is written, nothing is dropped")
   func damagedJournal() throws {
     try commitSecond()
@@ -248,4 +271,12 @@ import Testing
     #expect(try StandbyStore.initialize(root: empty.disk("store"), time: ManualTime()) == made)
     #expect(try Bench.store(on: empty).id == made)
   }
+}
+
+/// Keeps what a watcher sees.
+final class Moments: @unchecked Sendable {
+  // SAFETY: one thread runs the test and the watcher.
+  private(set) var all: [Moment] = []
+
+  func note(_ moment: Moment) { all.append(moment) }
 }
