@@ -12,9 +12,8 @@ extension TargetPass {
     service.board.update(
       offer.vm, name: catalog.displayName, peer: peer, rpoSeconds: service.settings.rpoSeconds
     ) { status in
-      TargetService.describe(catalog, isSettling: phase == "settle", &status)
-      if phase == "receive" { status.state = catalog.newest == nil ? .seeding : .running }
       status.running = running
+      status.state = phase == "settle" ? .settling : catalog.newest == nil ? .seeding : .running
     }
   }
 
@@ -39,7 +38,7 @@ extension TargetPass {
       status.running = nil
       status.lastFailure = nil
       status.state = .idle
-      TargetService.describe(catalog, isSettling: false, &status)
+      status.describe(catalog, isSettling: false)
     }
     service.keepStatus(offer.vm)
     service.report(.settled(vm: SafeText.printable(catalog.displayName), point.reference))
@@ -56,7 +55,7 @@ extension TargetPass {
       status.lastFailure = VMStatus.Failure(
         at: service.time.wallTime(), phase: phase, cause: "\(error)", remedy: error.remedy)
       status.state = error.remedy == .stopVM ? .stopped : .failing
-      TargetService.describe(catalog, isSettling: false, &status)
+      status.describe(catalog, isSettling: false)
     }
     service.keepStatus(offer.vm)
   }

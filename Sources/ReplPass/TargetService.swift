@@ -57,16 +57,10 @@ public final class TargetService: Sendable {
     connection.close()
   }
 
-  /// Puts what the catalogs say on the board. Needs no locks.
+  /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from the command
+  /// line changes it too. Needs no locks.
   public func loadBoard() throws(StandbyError) {
-    for (_, store) in stores {
-      for summary in try store.standbys() {
-        guard let catalog = summary.catalog else { continue }
-        board.update(
-          catalog.vm, name: catalog.displayName, peer: catalog.owner, rpoSeconds: settings.rpoSeconds
-        ) { status in Self.describe(catalog, isSettling: summary.isSettling, &status) }
-      }
-    }
+    for (_, store) in stores { try board.load(store, rpoSeconds: settings.rpoSeconds) }
   }
 
   /// Settles what was committed before the last end; for start-up. A VM that fails does not keep the others.
@@ -93,21 +87,6 @@ public final class TargetService: Sendable {
       status.lastFailure = VMStatus.Failure(
         at: time.wallTime(), phase: "recover", cause: "\(error)", remedy: error.remedy)
       status.state = error.remedy == .stopVM ? .stopped : .failing
-    }
-  }
-
-  static func describe(_ catalog: Catalog, isSettling: Bool, _ status: inout VMStatus) {
-    status.newestPoint = catalog.newest.map {
-      VMStatus.Point(reference: $0.reference, frozenAt: $0.frozenAt, label: $0.label)
-    }
-    if catalog.fence != nil {
-      status.state = .promoted
-    } else if catalog.divergence != nil {
-      status.state = .diverged
-    } else if isSettling {
-      status.state = .settling
-    } else if status.state != .failing && status.state != .stopped {
-      status.state = catalog.newest == nil ? .seeding : .idle
     }
   }
 

@@ -23,7 +23,7 @@ struct ReceiverDaemon {
       let server: StatusServer
       do throws(StatusServerError) {
         server = try await StatusServer.start(on: http, health: { .ok }) { [runtime] in
-          runtime.document(daemonRunning: true)
+          await runtime.document()
         }
       } catch { throw Failure.exit(.config, "\(error)") }
       services.append(PagesService(server: server))

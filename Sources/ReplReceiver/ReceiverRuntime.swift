@@ -58,9 +58,15 @@ final class ReceiverRuntime: Sendable {
       caps: Listener.Caps(total: config.maximumConnections))
   }
 
-  func document(daemonRunning: Bool) -> StatusDocument {
-    StatusDocument(
-      role: .receiver, version: ProductVersion.current, daemonRunning: daemonRunning,
+  /// Reads the catalogs anew, on a thread of its own.
+  func document() async -> StatusDocument {
+    do {
+      try await NamedThread.run("status") { [service] in try service.loadBoard() }
+    } catch {
+      logger.warning("catalogs-not-read", metadata: ["cause": "\(error)"])
+    }
+    return StatusDocument(
+      role: .receiver, version: ProductVersion.current, daemonRunning: true,
       generatedAt: time.wallTime(), vms: board.all)
   }
 

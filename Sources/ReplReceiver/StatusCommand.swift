@@ -1,11 +1,12 @@
 import ArgumentParser
-import Glibc
 import ReplIO
 import ReplModel
 import ReplPass
 import ReplService
+import ReplStandby
 
-/// Shows every VM: from the daemon when it runs, else from what it kept on disk.
+/// Shows every VM: from the daemon when it runs, else from what the catalogs beside the
+/// disks say.
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
@@ -18,31 +19,21 @@ struct StatusCommand: AsyncParsableCommand {
 
   func run() async throws {
     let config = try option.load()
-    let document = try await fetch(config)
-    let now = SystemTime().wallTime()
-    if json {
-      do throws(StatusJSONError) {
-        print(String(decoding: try StatusJSON.encode(document, now: now), as: UTF8.self), terminator: "")
-      } catch { throw Failure.exit(.badData, "\(error)") }
-    } else {
-      print(StatusTable.render(document, now: now))
+    try await Failure.explaining {
+      let document = try await StatusReport.fetch(from: config.http) { try Self.offline(config) }
+      Terminal.say(try StatusReport.text(document, json: json, now: SystemTime().wallTime()))
     }
   }
 
-  private func fetch(_ config: ReceiverConfig) async throws -> StatusDocument {
-    if let http = config.http {
-      do throws(StatusClientError) {
-        if let document = try await StatusClient.fetch(from: http) { return document }
-      } catch { throw Failure.exit(.peerUnavailable, "\(error)") }
+  private static func offline(_ config: ReceiverConfig) throws -> StatusDocument {
+    let state = try StateDirectory.open(path: config.stateDirectory)
+    let board = try StatusBoard(directory: try state.directory.createDirectory("status"))
+    let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
+    for (_, store) in try Stores.open(config, state: state.directory, receiver: receiver) {
+      try board.load(store, rpoSeconds: config.rpoSeconds)
     }
-    do {
-      let state = try StateDirectory.open(path: config.stateDirectory)
-      let board = try StatusBoard(directory: try state.directory.createDirectory("status"))
-      return StatusDocument(
-        role: .receiver, version: ProductVersion.current, daemonRunning: false,
-        generatedAt: SystemTime().wallTime(), vms: board.all)
-    } catch let error as StateDirectoryError {
-      throw Failure.exit(error.exitCode, "\(error)")
-    } catch { throw Failure.exit(.inputOutput, "\(error)") }
+    return StatusDocument(
+      role: .receiver, version: ProductVersion.current, daemonRunning: false,
+      generatedAt: SystemTime().wallTime(), vms: board.all)
   }
 }

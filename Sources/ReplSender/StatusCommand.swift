@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ReplIO
 import ReplModel
 import ReplPass
@@ -18,31 +17,17 @@ struct StatusCommand: AsyncParsableCommand {
 
   func run() async throws {
     let config = try option.load()
-    let document = try await fetch(config)
-    let now = SystemTime().wallTime()
-    if json {
-      do throws(StatusJSONError) {
-        print(String(decoding: try StatusJSON.encode(document, now: now), as: UTF8.self), terminator: "")
-      } catch { throw Failure.exit(.badData, "\(error)") }
-    } else {
-      print(StatusTable.render(document, now: now))
+    try await Failure.explaining {
+      let document = try await StatusReport.fetch(from: config.http) { try Self.offline(config) }
+      Terminal.say(try StatusReport.text(document, json: json, now: SystemTime().wallTime()))
     }
   }
 
-  private func fetch(_ config: SenderConfig) async throws -> StatusDocument {
-    if let http = config.http {
-      do throws(StatusClientError) {
-        if let document = try await StatusClient.fetch(from: http) { return document }
-      } catch { throw Failure.exit(.peerUnavailable, "\(error)") }
-    }
-    do {
-      let state = try StateDirectory.open(path: config.stateDirectory)
-      let board = try StatusBoard(directory: try state.directory.createDirectory("status"))
-      return StatusDocument(
-        role: .sender, version: ProductVersion.current, daemonRunning: false,
-        generatedAt: SystemTime().wallTime(), vms: board.all)
-    } catch let error as StateDirectoryError {
-      throw Failure.exit(error.exitCode, "\(error)")
-    } catch { throw Failure.exit(.inputOutput, "\(error)") }
+  private static func offline(_ config: SenderConfig) throws -> StatusDocument {
+    let state = try StateDirectory.open(path: config.stateDirectory)
+    let board = try StatusBoard(directory: try state.directory.createDirectory("status"))
+    return StatusDocument(
+      role: .sender, version: ProductVersion.current, daemonRunning: false,
+      generatedAt: SystemTime().wallTime(), vms: board.all)
   }
 }

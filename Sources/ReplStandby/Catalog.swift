@@ -70,6 +70,21 @@ public struct CatalogDisk: Sendable, Hashable, Codable {
   /// A sync failed while it was seeding: what is in it must be written again before it is trusted.
   public internal(set) var isSuspect: Bool
 
+  /// For callers that test their `StandbyFilesMaking`; the catalog's own come from offers.
+  public init(
+    disk: DiskID, slot: DiskSlot, fileStem: String, grid: PageGrid, keyID: KeyID, facts: DiskFacts,
+    state: State, isSuspect: Bool = false
+  ) {
+    self.disk = disk
+    self.slot = slot
+    self.fileStem = fileStem
+    self.grid = grid
+    self.keyID = keyID
+    self.facts = facts
+    self.state = state
+    self.isSuspect = isSuspect
+  }
+
   /// Name of the data file, beside the descriptor.
   public var flatFileName: String { StandbyLayout.flatFile(stem: fileStem) }
   /// Name of the descriptor.

@@ -25,6 +25,21 @@ public struct StandbyFilesRequest: Sendable {
   public let sourceNVRAM: [UInt8]?
   /// True at failover: the VMX is one that may be powered on.
   public let isStartable: Bool
+
+  /// For callers that test their `StandbyFilesMaking`; real requests are made here.
+  public init(
+    vm: VMID, displayName: String, slug: String, point: RecoveryPoint, disks: [CatalogDisk],
+    sourceVMX: [UInt8]?, sourceNVRAM: [UInt8]?, isStartable: Bool
+  ) {
+    self.vm = vm
+    self.displayName = displayName
+    self.slug = slug
+    self.point = point
+    self.disks = disks
+    self.sourceVMX = sourceVMX
+    self.sourceNVRAM = sourceNVRAM
+    self.isStartable = isStartable
+  }
 }
 
 /// Makes the files beside the disks. `ReplStandby` knows neither VMDK nor VMX; the caller gives one of these.

@@ -1,3 +1,5 @@
+import ReplModel
+
 /// The character set of a descriptor's file names.
 enum DescriptorEncoding: Equatable {
   case utf8
