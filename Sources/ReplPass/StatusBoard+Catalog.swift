@@ -14,8 +14,8 @@ extension StatusBoard {
 }
 
 extension VMStatus {
-  /// Newest point and state as the catalog has them. A pass that runs keeps its state, and a failure stays until a
-  /// success; fence and divergence outdo both.
+  /// Newest point and state as the catalog has them. A pass that runs keeps its state, and a failure stays
+  /// until a success; fence and divergence outdo both.
   mutating func describe(_ catalog: Catalog, isSettling: Bool) {
     newestPoint = catalog.newest.map {
       Point(reference: $0.reference, frozenAt: $0.frozenAt, label: $0.label)

@@ -57,8 +57,8 @@ public final class TargetService: Sendable {
     connection.close()
   }
 
-  /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from the command
-  /// line changes it too. Needs no locks.
+  /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from
+  /// the command line changes it too. Needs no locks.
   public func loadBoard() throws(StandbyError) {
     for (_, store) in stores { try board.load(store, rpoSeconds: settings.rpoSeconds) }
   }

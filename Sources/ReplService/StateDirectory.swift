@@ -9,8 +9,9 @@ public struct StateDirectory: Sendable {
 
   public let directory: PosixDirectory
 
-  /// Makes the directory with everything above it where it is missing, and refuses one that others can enter. Root
-  /// becomes the owner of the directory, so that what is made in it and in the stores belongs to the daemon's user.
+  /// Makes the directory with everything above it where it is missing, and refuses one that others can enter.
+  /// Root becomes the owner of the directory, so that what is made in it and in the stores belongs to the
+  /// daemon's user.
   public static func open(path: String) throws(StateDirectoryError) -> StateDirectory {
     let directory: PosixDirectory
     let status: FileStatus
@@ -26,8 +27,8 @@ public struct StateDirectory: Sendable {
     return StateDirectory(directory: directory)
   }
 
-  /// An administrator's command as root would leave files that the daemon cannot read: it goes on as the daemon's user,
-  /// for good.
+  /// An administrator's command as root would leave files that the daemon cannot read: it goes on as the
+  /// daemon's user, for good.
   private static func becomeOwner(_ owner: UInt32, of path: String) throws(StateDirectoryError) {
     guard let entry = getpwuid(owner) else { throw .foreignOwner(path: path, owner: owner) }
     let isDone =

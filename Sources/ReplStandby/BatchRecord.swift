@@ -48,6 +48,7 @@ struct BatchRecord {
       Self.fixedBytes + tableLength + digestCount * PageDigest.byteCount + payloadLength == body.count
     else { return nil }
     let table = body.part(Self.fixedBytes, tableLength)
+    // Nil says all: the record makes no sense, and the caller names it.
     guard let runs = try? RunTable.decode(table, runCount: runCount, pageLimit: grid.pageCount) else {
       return nil
     }

@@ -39,6 +39,7 @@ public struct Catalog: Sendable, Hashable, Codable {
   /// `<slug>-<id>`, fixed at creation.
   public var directoryName: String { StandbyLayout.directory(slug: slug, standby: standby) }
 
+  /// The entry of a disk; nil when the standby has no such disk.
   public func disk(_ id: DiskID) -> CatalogDisk? { disks.first { $0.disk == id } }
 
   func hash(of file: SourceFile) -> Hash256? { file == .vmx ? vmxHash : nvramHash }
@@ -51,6 +52,7 @@ public struct Catalog: Sendable, Hashable, Codable {
 
 /// One disk of a standby.
 public struct CatalogDisk: Sendable, Hashable, Codable {
+  /// How far the disk is.
   public enum State: String, Sendable, Hashable, Codable {
     /// The first copy is under way; the disk belongs to no recovery point.
     case seeding

@@ -3,6 +3,7 @@ import ReplModel
 
 /// What a source offers to bring: one view of all disks of a VM.
 public struct PassOffer: Sendable {
+  /// One disk of the offer.
   public struct Disk: Sendable, Hashable {
     public let disk: DiskID
     public let slot: DiskSlot
@@ -100,6 +101,7 @@ public struct ReceivedBatch {
 
 /// What the source says at the end: what it has sent in this pass, and what the disks must be now.
 public struct CommitClaims: Sendable {
+  /// One disk, in the order of the offer.
   public struct Disk: Sendable, Hashable {
     public let root: Root
     /// Pages in the data and zero runs of all batches of this pass that were accepted.

@@ -47,8 +47,8 @@ final class SeedingDisk: BatchTarget {
 
   /// The map of a first copy that was interrupted in good order.
   private static func headStart(_ entry: CatalogDisk, _ standby: Standby) -> DigestMap? {
-    // Whatever is wrong with it, the answer is the same: the disk is read.
     guard
+      // Whatever is wrong with it, the answer is the same: the disk is read.
       let found = try? DigestMap.open(
         StandbyLayout.map(of: entry.disk), in: standby.maps, format: entry.mapFormat),
       case .at = found.state
@@ -146,6 +146,7 @@ extension Standby {
   /// and the caller tells the failure either way.
   func distrust(_ disk: DiskID) {
     store.markSuspect(suspicion(of: disk))
+    // The mark in memory stands; the fault that led here is the one to tell.
     try? setSuspect(disk, true)
   }
 

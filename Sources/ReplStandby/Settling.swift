@@ -146,6 +146,7 @@ final class Settling {
     _ record: Record, to disks: [any StorageFile], _ opener: BatchOpener
   ) throws(StandbyError) {
     guard let batch = BatchRecord(record, disks: header.disks),
+      // It inflated when it was taken: whatever fails now, the record is not what it was.
       let data = try? opener.inflate(batch.codec, batch.payload, rawLength: batch.rawLength)
     else { throw senseless(record) }
     let grid = header.disks[batch.diskIndex].grid

@@ -23,9 +23,10 @@ extension Standby {
   }
 
   func trustedMap(of member: DiskPoint, at point: RecoveryPoint) -> DigestMap? {
-    // Whatever is wrong with a map, the answer is the same: it is made anew.
     guard
+      // Whatever is wrong with a map, the answer is the same: it is made anew.
       let map = try? DigestMap.open(StandbyLayout.map(of: member.disk), in: maps, format: member.mapFormat),
+      // The same.
       case .at(point.reference, point.pass) = map.state, (try? map.root()) == member.root
     else { return nil }
     return map

@@ -76,6 +76,7 @@ final class UndoCapture {
   private func checkContent(of batch: BatchRecord, at offset: Int64) throws(StandbyError) {
     let source = sources[batch.diskIndex]
     let isRight: Bool
+    // Bytes that do not inflate are not what was written: `isRight` says so.
     if let data = try? opener.inflate(batch.codec, batch.payload, rawLength: batch.rawLength) {
       isRight =
         try source.digester.map { (digester) throws(StandbyError) -> Bool in
