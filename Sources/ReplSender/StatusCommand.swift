@@ -18,9 +18,18 @@ struct StatusCommand: AsyncParsableCommand {
   func run() async throws {
     let config = try option.load()
     try await Failure.explaining {
-      let document = try await StatusReport.fetch(from: config.http) { try Self.offline(config) }
+      let document = try await Self.document(config)
       Terminal.say(try StatusReport.text(document, json: json, now: SystemTime().wallTime()))
     }
+  }
+
+  private static func document(_ config: SenderConfig) async throws -> StatusDocument {
+    if let http = config.http {
+      do throws(StatusClientError) {
+        if let document = try await StatusClient.fetch(from: http) { return document }
+      } catch { throw Failure.explain(error) }
+    }
+    return try offline(config)
   }
 
   private static func offline(_ config: SenderConfig) throws -> StatusDocument {

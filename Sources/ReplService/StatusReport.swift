@@ -2,14 +2,6 @@ import ReplModel
 
 /// What `status` prints.
 public enum StatusReport {
-  /// From the daemon when it answers on `http`, else from what `offline` finds on disk.
-  public static func fetch(
-    from http: NetworkAddress?, offline: () throws -> StatusDocument
-  ) async throws -> StatusDocument {
-    if let http, let document = try await StatusClient.fetch(from: http) { return document }
-    return try offline()
-  }
-
   /// The text for the terminal, or JSON; with its final line feed.
   public static func text(
     _ document: StatusDocument, json: Bool, now: WallTime

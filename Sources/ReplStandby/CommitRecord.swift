@@ -48,3 +48,20 @@ struct FileRecord {
     content = body.part(Self.fixedBytes, body.count - Self.fixedBytes)
   }
 }
+
+extension CommitRecord {
+  /// The catalog's disks as the new point has them.
+  func settledDisks(_ disks: [CatalogDisk]) -> [CatalogDisk] {
+    disks.map { disk in
+      var disk = disk
+      if let index = point.disks.firstIndex(where: { $0.disk == disk.disk }) {
+        let member = point.disks[index]
+        (disk.state, disk.slot, disk.keyID) = (.ready, member.slot, member.keyID)
+        disk.facts = self.disks[index].facts
+      } else if disk.state == .ready {
+        disk.state = .detached
+      }
+      return disk
+    }
+  }
+}

@@ -25,6 +25,7 @@ extension IncomingPass {
         let reference = record.point.reference
         try (target as? SeedingDisk)?.finish(at: reference, pass: offer.pass, root: claim.root)
       }
+      try checkFiles(record)
       try checkSpace()
       // Once more, as late as can be: a fence raised meanwhile wins.
       try standby.checkFence()
@@ -137,6 +138,16 @@ extension IncomingPass {
       }
     }
     if let missing = filesWanted.first { throw .damagedFile(missing, detail: "it did not come") }
+  }
+
+  /// Makes the files beside the disks once without writing them: after the commit it would be too late to
+  /// refuse a VMX or a descriptor that cannot be made.
+  private func checkFiles(_ record: CommitRecord) throws(StandbyError) {
+    var files = receivedFiles
+    for file in SourceFile.allCases where files[file] == nil { files[file] = try standby.readSource(file) }
+    let disks = record.settledDisks(standby.catalog.disks)
+    _ = try standby.makeFiles(
+      record.point, vmx: files[.vmx], nvram: files[.nvram], disks: disks, startable: false)
   }
 
   private func checkSpace() throws(StandbyError) {

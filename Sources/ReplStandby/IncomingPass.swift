@@ -20,6 +20,8 @@ public final class IncomingPass {
   let journalName: String
   /// Hashes of the source files that are here, kept or in the journal.
   var heldFiles: [SourceFile: Hash256]
+  /// Those that came on this connection.
+  var receivedFiles: [SourceFile: [UInt8]] = [:]
   var counts: [PageCounts]
   var failure: Failure?
   var committed: CommitRecord?
@@ -115,6 +117,7 @@ public final class IncomingPass {
       throw error
     }
     heldFiles[file] = hash
+    receivedFiles[file] = bytes
   }
 
   /// Makes everything taken durable: then the caller may acknowledge it. A failure is final, and what was

@@ -30,7 +30,7 @@ final class Settling {
   var header: RecordFileHeader.Description { reader.header.description }
   var point: RecoveryPoint { commit.point }
 
-  /// All steps of DESIGN section 5 step 10.
+  /// The way back, the disks, the maps, the files beside the disks, the catalog, tidying up.
   func run() throws(StandbyError) {
     if let found = standby.catalog.divergence {
       throw .diverged(disk: found.disk, page: found.page, detail: found.detail)
@@ -186,7 +186,8 @@ final class Settling {
   private func placeFiles() throws(StandbyError) {
     let vmx = try sourceFile(.vmx)
     let nvram = try sourceFile(.nvram)
-    try standby.place(point, vmx: vmx, nvram: nvram, disks: settledDisks(), startable: false)
+    try standby.place(
+      point, vmx: vmx, nvram: nvram, disks: commit.settledDisks(standby.catalog.disks), startable: false)
   }
 
   /// The file of the new point: the one that came, or else the one that is here already.
@@ -206,7 +207,7 @@ final class Settling {
   // MARK: - e. The catalog
 
   private func nameNewPoint() throws(StandbyError) {
-    let disks = settledDisks()
+    let disks = commit.settledDisks(standby.catalog.disks)
     // What is written here would take away a fence that somebody raised without the lock.
     try standby.checkFence()
     try standby.update { catalog in
@@ -215,21 +216,6 @@ final class Settling {
       catalog.displayName = commit.displayName
       catalog.vmxHash = commit.vmxHash
       catalog.nvramHash = commit.nvramHash
-    }
-  }
-
-  /// The catalog's disks as the new point has them.
-  private func settledDisks() -> [CatalogDisk] {
-    standby.catalog.disks.map { disk in
-      var disk = disk
-      if let index = point.disks.firstIndex(where: { $0.disk == disk.disk }) {
-        let member = point.disks[index]
-        (disk.state, disk.slot, disk.keyID) = (.ready, member.slot, member.keyID)
-        disk.facts = commit.disks[index].facts
-      } else if disk.state == .ready {
-        disk.state = .detached
-      }
-      return disk
     }
   }
 

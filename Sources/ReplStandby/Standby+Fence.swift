@@ -53,12 +53,20 @@ extension Standby {
   func place(
     _ point: RecoveryPoint, vmx: [UInt8]?, nvram: [UInt8]?, disks: [CatalogDisk], startable: Bool
   ) throws(StandbyError) {
+    let files = try makeFiles(point, vmx: vmx, nvram: nvram, disks: disks, startable: startable)
+    for file in files {
+      try storing { () throws(IOError) in try home.directory.replaceFile(file.name, with: file.bytes) }
+    }
+  }
+
+  /// The files that stand beside the disks, checked and not written.
+  func makeFiles(
+    _ point: RecoveryPoint, vmx: [UInt8]?, nvram: [UInt8]?, disks: [CatalogDisk], startable: Bool
+  ) throws(StandbyError) -> [StandbyFile] {
     let members = point.disks.compactMap { member in disks.first { $0.disk == member.disk } }
     let request = StandbyFilesRequest(
       vm: catalog.vm, displayName: catalog.displayName, slug: catalog.slug, point: point, disks: members,
       sourceVMX: vmx, sourceNVRAM: nvram, isStartable: startable)
-    for file in try store.files.files(for: request).checked(besides: disks) {
-      try storing { () throws(IOError) in try home.directory.replaceFile(file.name, with: file.bytes) }
-    }
+    return try store.files.files(for: request).checked(besides: disks)
   }
 }
