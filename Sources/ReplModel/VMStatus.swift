@@ -114,6 +114,12 @@ public struct VMStatus: Sendable, Codable {
     passesFailed = 0
   }
 
+  /// The state when no pass runs and none ended just now, as far as points and failures tell.
+  public var restingState: State {
+    if lastFailure != nil { return .failing }
+    return newestPoint == nil ? .waitingForFirstCopy : .idle
+  }
+
   /// Now minus the freeze time of the newest point; nil before the first point.
   public func lagSeconds(now: WallTime) -> Double? { newestPoint.map { now.seconds(since: $0.frozenAt) } }
 }

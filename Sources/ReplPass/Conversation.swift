@@ -31,12 +31,32 @@ final class Conversation: Sendable {
     return try send(Message.type, prefix: bytes)
   }
 
+  /// Sends the commit unless a `resend` has arrived that it does not know of: false then, and nothing was sent.
+  func send(commit: Commit) throws(PassError) -> Bool {
+    let bytes: [UInt8]
+    do throws(ProtocolError) { bytes = try commit.encode() } catch { throw .wire(error) }
+    var isCurrent = false
+    try check { (state: inout SessionState) throws(ProtocolError) in
+      isCurrent = Int64(state.resends) == commit.resendsAnswered
+      if isCurrent { try state.sending(.commit) }
+    }
+    if isCurrent { try transmit(.commit, prefix: bytes, body: nil) }
+    return isCurrent
+  }
+
   /// Sends a frame whose payload is `prefix` and then `body`, without copying the body.
   @discardableResult
   func send(
     _ type: MessageType, prefix: [UInt8], body: UnsafeRawBufferPointer? = nil
   ) throws(PassError) -> UInt64 {
     try check { (state: inout SessionState) throws(ProtocolError) in try state.sending(type) }
+    return try transmit(type, prefix: prefix, body: body)
+  }
+
+  @discardableResult
+  private func transmit(
+    _ type: MessageType, prefix: [UInt8], body: UnsafeRawBufferPointer?
+  ) throws(PassError) -> UInt64 {
     var result: Result<UInt64, TransportError>?
     prefix.withUnsafeBytes { prefix in
       do throws(TransportError) {
@@ -56,7 +76,9 @@ final class Conversation: Sendable {
     while true {
       let frame: Frame
       do throws(TransportError) {
-        frame = try connection.receive(idleSeconds: ProtocolTimeouts.idleSeconds, deadline: deadline)
+        // Also where the caller names none: a state that must end soon must not be held open by heartbeats.
+        let limit = deadline ?? ProtocolTimeouts.seconds(in: phase).map { Deadline(seconds: $0) }
+        frame = try connection.receive(idleSeconds: ProtocolTimeouts.idleSeconds, deadline: limit)
       } catch { throw .transport(error) }
       var disposition = SessionState.Disposition.handle
       try check { (state: inout SessionState) throws(ProtocolError) in
@@ -93,7 +115,8 @@ final class Conversation: Sendable {
     case .stopping: message = ErrorMessage(.shuttingDown, text: "\(error)", retryAfterSeconds: 5)
     case .transport: message = nil
     case .timedOut: message = ErrorMessage(.timedOut, text: "\(error)")
-    case .source, .digest, .io, .resent: message = ErrorMessage(.internalFault, text: "\(error)")
+    case .source, .digest, .io, .resent, .receiverChanged, .fuzzyInterrupted:
+      message = ErrorMessage(.internalFault, text: "\(error)")
     }
     // The connection may be the very thing that failed: nobody is left to tell then.
     if let message { _ = try? send(message) }

@@ -18,8 +18,12 @@ public enum PassError: ActionableError {
   case stopping
   /// The peer did not do in time what comes next.
   case timedOut(String, seconds: Double)
-  /// Neither side has the digest key any more, and maps under it exist.
+  /// A page that was asked for again reads differently than in the scan.
   case resent(disk: DiskSlot, page: Int64)
+  /// Another receiver, or one with another digest key, answered in the middle of a pass.
+  case receiverChanged(from: ReceiverID, to: ReceiverID)
+  /// A view that does not stand still cannot be taken up again.
+  case fuzzyInterrupted(String)
 
   public var remedy: Remedy {
     switch self {
@@ -29,7 +33,17 @@ public enum PassError: ActionableError {
     case .standby(let error): error.remedy
     case .digest, .io: .abandonPass
     case .stopping, .timedOut: .retryPass
-    case .resent: .abandonPass
+    case .resent, .receiverChanged, .fuzzyInterrupted: .abandonPass
+    }
+  }
+
+  /// One of the two daemons is ending, as it was told: nothing failed.
+  public var isOrderlyEnd: Bool {
+    switch self {
+    case .stopping: true
+    case .wire(.peer(let number, _, _)): number == ErrorNumber.shuttingDown.rawValue
+    case .transport(let error): error.code == .interrupted
+    default: false
     }
   }
 
@@ -50,6 +64,10 @@ public enum PassError: ActionableError {
     case .stopping: "the daemon is ending; the pass goes on after the next start"
     case .timedOut(let what, let seconds):
       "\(what) took longer than \(seconds) s: look at the peer's log and storage; the pass is tried again"
+    case .receiverChanged(let before, let now):
+      "receiver \(now) answered where \(before) had: does the address lead to two receivers? Name one of them"
+    case .fuzzyInterrupted(let cause):
+      "\(cause); a running VM's disks have changed since, so the pass begins anew"
     case .resent(let disk, let page):
       "disk \(disk): page \(page) reads differently now than when it was scanned: the source is "
         + "not standing still"

@@ -6,6 +6,8 @@ import ReplSource
 /// What is on its way to the receiver and not acknowledged, and what the receiver has said so far. The
 /// sending thread waits here; the receiving thread reports here.
 final class SendWindow: Sendable {
+  private static let resendLimit = 4096
+
   private struct Sent {
     let sequence: UInt64
     let bytes: Int64
@@ -15,7 +17,6 @@ final class SendWindow: Sendable {
   /// What the sending thread is woken for.
   enum Answer {
     case committed(Committed)
-    case settled
     case resend
     case failed(PassError)
   }
@@ -24,6 +25,7 @@ final class SendWindow: Sendable {
     var sent: [Sent] = []
     var unacknowledgedBytes: Int64 = 0
     var lastAck: UInt64?
+    var lastSent: UInt64?
     var resends: [(Resend, ResumeTracker.Token)] = []
     var committed: Committed?
     var isSettled = false
@@ -56,14 +58,20 @@ final class SendWindow: Sendable {
   /// `token` is released when the frame is acknowledged.
   func noteSent(_ sequence: UInt64, bytes: Int64, token: ResumeTracker.Token?) {
     state.withLock { state in
+      state.lastSent = sequence
       state.sent.append(Sent(sequence: sequence, bytes: bytes, token: token))
       state.unacknowledgedBytes += bytes
     }
   }
 
-  func acknowledge(_ ack: Ack, sentFrames: UInt64) throws(PassError) {
+  /// An acknowledgement may overtake the sending thread, which notes a frame only after it is written.
+  func acknowledge(_ ack: Ack) throws(PassError) {
+    _ = state.wait(seconds: ProtocolTimeouts.idleSeconds) { state -> Bool? in
+      (state.lastSent ?? 0) >= ack.sequence && state.lastSent != nil ? true : nil
+    }
     let outcome = state.withLock { state -> Result<[ResumeTracker.Token], PassError> in
-      do throws(ProtocolError) { try ack.validate(after: state.lastAck, sent: sentFrames) } catch {
+      let frames = state.lastSent.map { $0 + 1 } ?? 0
+      do throws(ProtocolError) { try ack.validate(after: state.lastAck, sent: frames) } catch {
         return .failure(.wire(error))
       }
       state.lastAck = ack.sequence
@@ -76,8 +84,27 @@ final class SendWindow: Sendable {
     for token in try outcome.get() { tracker.release(token) }
   }
 
-  func add(_ resend: Resend, token: ResumeTracker.Token) {
-    state.withLock { $0.resends.append((resend, token)) }
+  /// Refuses more requests than an honest receiver ever has.
+  func add(_ resend: Resend, token: ResumeTracker.Token) throws(PassError) {
+    let isTooMuch = state.withLock { state in
+      state.resends.append((resend, token))
+      return state.resends.count > Self.resendLimit
+    }
+    if isTooMuch {
+      throw .wire(
+        .value(.resend, field: "resend", found: "over \(Self.resendLimit)", expected: "a link that works"))
+    }
+  }
+
+  /// Waits until a request that the session has counted is here.
+  func waitForResend() throws(PassError) {
+    let seconds = ProtocolTimeouts.idleSeconds
+    let answer = state.wait(seconds: seconds) { state -> Result<Void, PassError>? in
+      if let failure = state.failure { return .failure(failure) }
+      return state.resends.isEmpty ? nil : .success(())
+    }
+    guard let answer else { throw .timedOut("a request for pages", seconds: seconds) }
+    try answer.get()
   }
 
   func note(_ committed: Committed) { state.withLock { $0.committed = committed } }
@@ -88,6 +115,9 @@ final class SendWindow: Sendable {
   func waitForFailure(seconds: Double) -> Bool {
     state.wait(seconds: seconds) { $0.failure == nil ? nil : true } ?? false
   }
+
+  /// Why the receiving thread ended.
+  var failure: PassError? { state.withLock { $0.failure } }
 
   /// What the receiver said when it ended the session: the better reason than that the connection broke.
   var peerError: PassError? {

@@ -29,20 +29,18 @@ struct SourceGreeting {
   /// A sender that lost its key gets it back from its receiver; one that never had any makes one. The
   /// receiver is given the key when it holds none or another one.
   private func agreeOnKey(onFile: KeyID?) throws(PassError) -> DigestKey {
-    var key = state.digestKey
-    if key == nil, onFile != nil {
-      try conversation.send(KeyRequest())
-      let seconds = ProtocolTimeouts.seconds(in: .keyWanted) ?? ProtocolTimeouts.idleSeconds
-      if let held = try conversation.expect(KeyMessage.self, seconds: seconds).key {
-        key = DigestKey(id: held.id, bytes: held.bytes)
-      }
+    let key = try state.digestKey { () throws(PassError) in
+      if onFile != nil, let held = try askForKey() { return held }
+      do throws(DigestError) { return try DigestKey.generate() } catch { throw .digest(error) }
     }
-    if key == nil {
-      do throws(DigestError) { key = try DigestKey.generate() } catch { throw .digest(error) }
-    }
-    guard let key else { throw .stopping }
-    if state.digestKey != key { try state.keep(key) }
     if key.id != onFile { try conversation.send(KeyMessage(key: .init(id: key.id, bytes: key.bytes))) }
     return key
+  }
+
+  private func askForKey() throws(PassError) -> DigestKey? {
+    try conversation.send(KeyRequest())
+    let seconds = ProtocolTimeouts.seconds(in: .keyWanted) ?? ProtocolTimeouts.idleSeconds
+    let held = try conversation.expect(KeyMessage.self, seconds: seconds).key
+    return held.flatMap { DigestKey(id: $0.id, bytes: $0.bytes) }
   }
 }

@@ -21,6 +21,7 @@ public final class SourcePass: Sendable {
   let tracker: ResumeTracker
   let grids: [PageGrid]
   private let progress: @Sendable (VMStatus.Running) -> Void
+  private let onTrouble: @Sendable (PassError) -> Void
   private let startedAt: WallTime
   private let shared = Mutex(Shared())
 
@@ -37,10 +38,11 @@ public final class SourcePass: Sendable {
     var lastEpoch: Epoch?
   }
 
-  /// `progress` is called from the pass's threads, a few times a second at most.
+  /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the pass's threads, a few times a second at most.
   public init(
     view: VMView, settings: SourceSettings, state: SourceState, lastEpoch: Epoch?, stop: StopSignal,
-    time: any TimeSource, progress: @escaping @Sendable (VMStatus.Running) -> Void
+    time: any TimeSource, progress: @escaping @Sendable (VMStatus.Running) -> Void,
+    onTrouble: @escaping @Sendable (PassError) -> Void = { _ in }
   ) {
     self.view = view
     self.settings = settings
@@ -48,6 +50,7 @@ public final class SourcePass: Sendable {
     self.stop = stop
     self.time = time
     self.progress = progress
+    self.onTrouble = onTrouble
     startedAt = time.wallTime()
     grids = view.disks.map { disk in
       guard let grid = PageGrid(sizeBytes: disk.image.sizeBytes, pageSizeBytes: settings.pageSizeBytes) else {
@@ -63,8 +66,11 @@ public final class SourcePass: Sendable {
   public struct Report: Sendable {
     public let point: RecoveryPoint
     public let pass: VMStatus.Pass
-    /// True when the receiver said that the standby disk itself is at the point.
-    public let isSettled: Bool
+    /// What kept the receiver from saying that the standby disk itself is at the point; nil when it did say so. The
+    /// point exists all the same, in the receiver's journal.
+    public let settleFailure: PassError?
+    /// Whether the receiver said that the standby disk itself is at the point.
+    public var isSettled: Bool { settleFailure == nil }
   }
 
   /// Runs the pass to its commit.
@@ -77,12 +83,15 @@ public final class SourcePass: Sendable {
       } catch {
         if stop.isSet { throw .stopping }
         guard error.remedy == .retryPass else { throw error }
+        if view.label == .fuzzy { throw .fuzzyInterrupted("\(error)") }
         tracker.rewind()
         if tracker.position > lastPosition { failures = 0 }
         lastPosition = tracker.position
         failures += 1
         guard failures < settings.retryLimit else { throw error }
-        let pause = error.retryAfterSeconds ?? min(0.25 * Double(1 << failures), 15)
+        onTrouble(error)
+        // A longer wait than this is better spent without holding the view: the scheduler does it.
+        let pause = min(error.retryAfterSeconds ?? 0.25 * Double(1 << failures), 15)
         if waitForStop(seconds: pause) { throw .stopping }
         do throws(SourceError) { try view.checkUnchanged() } catch { throw .source(error) }
       }
@@ -151,8 +160,8 @@ public final class SourcePass: Sendable {
     let transfer = SourceTransfer(
       pass: self, conversation: conversation, disks: disks, maps: maps, key: key,
       codec: settings.codec(agreement), offer: offer, accept: accept)
-    let (point, isSettled) = try transfer.run()
-    return report(point, conversation, isSettled: isSettled)
+    let (point, settleFailure) = try transfer.run()
+    return report(point, conversation, settleFailure: settleFailure)
   }
 
   private func makeOffer(_ key: DigestKey) -> Offer {
@@ -169,8 +178,15 @@ public final class SourcePass: Sendable {
   private func openMaps(
     _ accept: Accept, key: DigestKey, isCommitted: Bool
   ) throws(PassError) -> [SourceDiskMaps] {
-    let kept = shared.withLock { $0.receiver == accept.receiver ? $0.maps : nil }
-    if let kept, !isCommitted { return kept }
+    let (kept, before) = shared.withLock { ($0.maps, $0.receiver) }
+    // What was scanned was compared with another receiver: going on would leave a hole.
+    if let before, before != accept.receiver { throw .receiverChanged(from: before, to: accept.receiver) }
+    if let kept, !isCommitted {
+      guard kept.allSatisfy({ $0.base.format.keyID == key.id }) else {
+        throw .receiverChanged(from: accept.receiver, to: accept.receiver)
+      }
+      return kept
+    }
     let directory = try state.mapDirectory(receiver: accept.receiver, vm: view.vm)
     var maps: [SourceDiskMaps] = []
     for (disk, grid) in zip(view.disks, grids) {
@@ -196,10 +212,12 @@ public final class SourcePass: Sendable {
     let point = RecoveryPoint(
       receiver: accept.receiver, vm: view.vm, reference: newest.reference, pass: newest.pass,
       frozenAt: newest.frozenAt, committedAt: time.wallTime(), label: view.label, disks: disks)
-    return report(point, conversation, isSettled: false)
+    return report(point, conversation, settleFailure: nil)
   }
 
-  private func report(_ point: RecoveryPoint, _ conversation: Conversation, isSettled: Bool) -> Report {
+  private func report(
+    _ point: RecoveryPoint, _ conversation: Conversation, settleFailure: PassError?
+  ) -> Report {
     let now = time.wallTime()
     let pass = shared.withLock { shared in
       VMStatus.Pass(
@@ -207,7 +225,7 @@ public final class SourcePass: Sendable {
         readBytes: shared.readBytes, changedBytes: shared.changedBytes,
         wireBytes: shared.wireBytes + conversation.connection.wireBytesSent)
     }
-    return Report(point: point, pass: pass, isSettled: isSettled)
+    return Report(point: point, pass: pass, settleFailure: settleFailure)
   }
 
   /// The number of a page's leaf, counted across all disks as the tracker does.

@@ -10,6 +10,7 @@ public final class SourceState: Sendable {
 
   private let root: any StorageDirectory
   private let key: Mutex<DigestKey?>
+  private let making = Mutex(())
 
   /// `root` is the state directory.
   public init(root: any StorageDirectory) throws(PassError) {
@@ -28,8 +29,21 @@ public final class SourceState: Sendable {
 
   public var digestKey: DigestKey? { key.withLock { $0 } }
 
-  /// Keeps a key, made here or given back by a receiver.
-  func keep(_ newKey: DigestKey) throws(PassError) {
+  /// The key of this installation: the one that is here, or else what `find` answers, kept before anyone uses it. One
+  /// caller at a time: passes that begin together must not make two keys.
+  func digestKey(orElse find: () throws(PassError) -> DigestKey) throws(PassError) -> DigestKey {
+    let outcome = making.withLock { _ -> Result<DigestKey, PassError> in
+      if let key = digestKey { return .success(key) }
+      do throws(PassError) {
+        let key = try find()
+        try keep(key)
+        return .success(key)
+      } catch { return .failure(error) }
+    }
+    return try outcome.get()
+  }
+
+  private func keep(_ newKey: DigestKey) throws(PassError) {
     do throws(IOError) {
       let keys = try root.createDirectory("keys")
       do throws(DigestError) {

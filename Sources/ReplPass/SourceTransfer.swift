@@ -24,7 +24,6 @@ final class SourceTransfer: Sendable {
     var dataPages: [Int64]
     var zeroPages: [Int64]
     var batches: Int64 = 0
-    var frames: UInt64 = 0
     var resendsAnswered: Int64 = 0
     var lastPublished: Int64 = 0
   }
@@ -46,7 +45,8 @@ final class SourceTransfer: Sendable {
       Sent(dataPages: disks.map { _ in 0 }, zeroPages: disks.map { _ in 0 }))
   }
 
-  func run() throws(PassError) -> (RecoveryPoint, isSettled: Bool) {
+  /// The new point, and what kept the receiver from saying that the standby disk is at it.
+  func run() throws(PassError) -> (RecoveryPoint, settleFailure: PassError?) {
     let receiver = NamedThread.start("pass-receive") { self.receiveAnswers() }
     do throws(PassError) {
       let point = try sendAll()
@@ -54,8 +54,9 @@ final class SourceTransfer: Sendable {
       let isSettled = window.waitForSettled()
       if !isSettled { conversation.connection.interrupt() }
       receiver.join()
-      if isSettled { try conversation.send(Goodbye()) }
-      return (point, isSettled)
+      // It is committed: a goodbye that is lost costs nothing.
+      if isSettled { _ = try? conversation.send(Goodbye()) }
+      return (point, isSettled ? nil : window.failure)
     } catch {
       conversation.tell(error)
       // A connection that cannot send any more may still hold the peer's reason: the receiving thread reads
@@ -112,7 +113,6 @@ final class SourceTransfer: Sendable {
       sent.dataPages[batch.diskIndex] += batch.dataPages
       sent.zeroPages[batch.diskIndex] += batch.zeroPages
       sent.batches += 1
-      sent.frames = sequence + 1
     }
     window.noteSent(sequence, bytes: bytes, token: batch.token)
   }
@@ -123,7 +123,6 @@ final class SourceTransfer: Sendable {
       let contents = kind == .vmx ? pass.view.vmx : pass.view.nvram ?? []
       try window.waitForRoom(Int64(contents.count))
       let sequence = try conversation.send(.file, prefix: FileMessage.encodePrefix(kind) + contents)
-      sent.withLock { $0.frames = sequence + 1 }
       window.noteSent(sequence, bytes: Int64(contents.count), token: nil)
     }
   }
@@ -153,11 +152,14 @@ final class SourceTransfer: Sendable {
         }
         return Commit(disks: claims, batches: sent.batches, resendsAnswered: sent.resendsAnswered)
       }
-      try conversation.send(commit)
+      guard try conversation.send(commit: commit) else {
+        try window.waitForResend()
+        continue
+      }
       switch try window.waitForCommit() {
       case .committed(let answer): return try adopt(answer.point, commit)
       case .failed(let error): throw error
-      case .resend, .settled: continue
+      case .resend: continue
       }
     }
   }
@@ -209,7 +211,25 @@ final class SourceTransfer: Sendable {
       do throws(SourceError) {
         batch = try ResendPages(disk: disks[index], index: index, key: key).read(part, token: token)
       } catch { throw .source(error) }
+      try checkSame(batch, pages: part, disk: index)
       try send(batch)
+    }
+  }
+
+  /// What is sent again must be what the sealed delta and its root were made from.
+  private func checkSame(_ batch: OutgoingBatch, pages: Range<Int64>, disk index: Int) throws(PassError) {
+    let leaf = UnsafeMutableBufferPointer<PageDigest>.allocate(capacity: PageGrid.pagesPerLeaf)
+    defer { leaf.deallocate() }
+    var loaded: Int64 = -1
+    for (page, digest) in zip(pages, batch.pageDigests) {
+      let (number, slot) = page.quotientAndRemainder(dividingBy: Int64(PageGrid.pagesPerLeaf))
+      if number != loaded {
+        do throws(DigestError) { try maps[index].delta.readLeaf(number, into: leaf) } catch {
+          throw .digest(error)
+        }
+        loaded = number
+      }
+      guard leaf[Int(slot)] == digest else { throw .resent(disk: offer.disks[index].slot, page: page) }
     }
   }
 
@@ -221,13 +241,12 @@ final class SourceTransfer: Sendable {
         let frame = try conversation.receive()
         switch frame.type {
         case .ack:
-          let frames = sent.withLock { $0.frames }
-          try window.acknowledge(try conversation.decode(Ack.self, frame), sentFrames: frames)
+          try window.acknowledge(try conversation.decode(Ack.self, frame))
         case .resend:
           let resend = try conversation.decode(Resend.self, frame)
           do throws(ProtocolError) { try resend.validate(disks: offer.grids) } catch { throw .wire(error) }
           let leaf = pass.leafNumber(disk: resend.disk, page: resend.pages[0].first)
-          window.add(resend, token: pass.tracker.hold(leaf))
+          try window.add(resend, token: pass.tracker.hold(leaf))
         case .committed: window.note(try conversation.decode(Committed.self, frame))
         case .settled:
           window.noteSettled()

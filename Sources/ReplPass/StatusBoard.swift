@@ -11,20 +11,24 @@ public final class StatusBoard: Sendable {
   private let entries = Mutex<[VMID: VMStatus]>([:])
   private let directory: (any StorageDirectory)?
 
-  /// Loads what was kept. A file that does not parse is left out: it is only history.
+  /// Loads what was kept. A file that cannot be read or does not parse is left out: it is only history.
   public init(directory: (any StorageDirectory)?) throws(IOError) {
     self.directory = directory
     guard let directory else { return }
     for name in try directory.entryNames() where name.hasSuffix(".json") {
-      let bytes = try directory.readFile(name, limitBytes: Self.fileLimitBytes)
-      // History only: a damaged entry must not keep the daemon from starting.
-      guard var status = try? JSONDecoder().decode(VMStatus.self, from: Data(bytes)) else { continue }
+      // History only: whatever is wrong with an entry must not keep the daemon from starting.
+      guard var status = try? Self.read(name, in: directory) else { continue }
       status.running = nil
       status.passesCommitted = 0
       status.passesFailed = 0
-      if [.running, .seeding, .settling].contains(status.state) { status.state = .idle }
+      if [.running, .seeding, .settling].contains(status.state) { status.state = status.restingState }
       entries.withLock { $0[status.vm] = status }
     }
+  }
+
+  private static func read(_ name: String, in directory: any StorageDirectory) throws -> VMStatus {
+    let bytes = try directory.readFile(name, limitBytes: fileLimitBytes)
+    return try JSONDecoder().decode(VMStatus.self, from: Data(bytes))
   }
 
   /// Sorted by name, then identity.
@@ -68,6 +72,14 @@ public final class StatusBoard: Sendable {
     // Why it failed would not matter: a status is always encodable.
     guard let data = try? encoder.encode(status) else { preconditionFailure("a status is always encodable") }
     try directory.replaceFile("\(vm).json", with: Array(data))
+  }
+
+  /// Takes one VM off the board and removes its file, where there are such.
+  public func remove(_ vm: VMID) throws(IOError) {
+    entries.withLock { _ = $0.removeValue(forKey: vm) }
+    guard let directory, try directory.contains("\(vm).json") else { return }
+    try directory.removeFile("\(vm).json")
+    try directory.sync()
   }
 
   /// Only these VMs remain on the board: the others are no longer configured. Their files stay.

@@ -4,9 +4,8 @@ import ReplStandby
 /// What the board and the log learn of a pass.
 extension TargetPass {
   func noteRunning(_ phase: String) {
-    let total = offer.disks.reduce(0) { $0 + $1.grid.sizeBytes }
     let running = VMStatus.Running(
-      pass: offer.pass, phase: phase, startedAt: startedAt, doneBytes: 0, totalBytes: total,
+      pass: offer.pass, phase: phase, startedAt: startedAt, doneBytes: 0, totalBytes: 0,
       wireBytes: conversation.connection.wireBytesReceived)
     let catalog = standby.catalog
     service.board.update(
@@ -46,11 +45,17 @@ extension TargetPass {
 
   func noteFailure(_ error: PassError) {
     let catalog = standby.catalog
+    // Somebody else's sender says nothing about this VM.
+    if case .standby(.notYours) = error { return }
     service.board.update(
-      offer.vm, name: catalog.displayName, peer: peer, rpoSeconds: service.settings.rpoSeconds
+      offer.vm, name: catalog.displayName, peer: catalog.owner, rpoSeconds: service.settings.rpoSeconds
     ) { status in
       let phase = status.running?.phase ?? "offer"
       status.running = nil
+      if error.isOrderlyEnd {
+        status.describe(catalog, isSettling: false)
+        return
+      }
       status.passesFailed += 1
       status.lastFailure = VMStatus.Failure(
         at: service.time.wallTime(), phase: phase, cause: "\(error)", remedy: error.remedy)

@@ -21,9 +21,18 @@ extension TargetPass {
   private func acknowledge() throws(PassError) {
     guard let incoming, let sequence = received.lastSequence, received.unsyncedBytes > 0 else { return }
     try storing { () throws(StandbyError) in try incoming.sync() }
+    try checkFloor()
     try conversation.send(Ack(sequence: sequence))
     received.unsyncedBytes = 0
     received.lastAckNanoseconds = service.time.monotonicNanoseconds()
+  }
+
+  /// The floor holds while a pass writes, too: one large pass must not fill the store for all VMs.
+  private func checkFloor() throws(PassError) {
+    let above = try storing { () throws(StandbyError) in try standby.freeBytesAboveFloor() }
+    guard above > 0 else {
+      throw .standby(.outOfSpace(path: standby.path, neededBytes: nil, freeBytes: above))
+    }
   }
 
   func take(file frame: Frame) throws(PassError) {
@@ -41,7 +50,9 @@ extension TargetPass {
   /// A batch that arrived damaged: its pages are asked for again, a few times.
   func askAgain(_ batch: Batch, because error: StandbyError) throws(PassError) {
     let times = wanted.ask(batch.runs, disk: batch.diskIndex)
-    guard times <= TargetSettings.resendLimit, batch.rawLength > 0 else { throw .standby(error) }
+    guard times <= TargetSettings.resendLimit, !wanted.isTooMuch, batch.rawLength > 0 else {
+      throw .standby(error)
+    }
     let pages = batch.runs.map { Resend.Pages(first: $0.firstPage, count: $0.pageCount) }
     try conversation.send(Resend(disk: batch.diskIndex, pages: pages))
   }
@@ -63,12 +74,16 @@ extension TargetPass {
           zeroPages: disk.zeroPages - received.damagedZeroPages[index])
       })
     let point = try storing { () throws(StandbyError) in try incoming.commit(claims) }
-    try conversation.send(Committed(point: point))
+    // The point exists, whether the sender can still be told or not: nothing below depends on the connection.
+    var untold: PassError?
+    do throws(PassError) { try conversation.send(Committed(point: point)) } catch { untold = error }
     noteCommitted(point)
     noteRunning("settle")
     _ = try storing { () throws(StandbyError) in try incoming.settle() }
     self.incoming = nil
+    isSettled = true
     noteSettled(point)
+    if let untold { throw untold }
     try conversation.send(Settled(reference: point.reference))
   }
 

@@ -16,6 +16,8 @@ final class TargetPass {
   var incoming: IncomingPass?
   var wanted = WantedPages()
   private(set) var changedBytes: Int64 = 0
+  /// The pass is over and well: what the connection does then is no failure of it.
+  var isSettled = false
   private let agreement: Agreement
   var received: Received
 
@@ -49,12 +51,15 @@ final class TargetPass {
 
   /// Ends with the peer's goodbye. What was acknowledged is kept for the next try when anything is thrown.
   func run() throws(PassError) {
+    let watch = FailoverWatch(standby: standby, connection: conversation.connection)
+    defer { watch.end() }
     do throws(PassError) {
       try accept()
       while try handle(try conversation.receive()) {}
       try suspend()
     } catch {
-      noteFailure(error)
+      let error = watch.reason ?? error
+      if !isSettled { noteFailure(error) }
       // The first fault is the one to tell; what suspending finds is found again by the next pass.
       try? suspend()
       throw error
@@ -97,7 +102,7 @@ final class TargetPass {
         newest: newest.map { .init(reference: $0.reference, pass: $0.pass, frozenAt: $0.frozenAt) },
         epoch: standby.catalog.epoch, disks: disks, filesWanted: files, journalBudgetBytes: budget,
         windowBytes: TargetSettings.windowBytes))
-    if !isCommitted { noteRunning("receive") }
+    if isCommitted, let newest { noteSettled(newest) } else { noteRunning("receive") }
   }
 
   private func begin() throws(PassError) -> IncomingPass {

@@ -62,9 +62,7 @@ final class TargetSession {
         .value(.offer, field: "disks", found: "\(offer.disks.count)", expected: "\(agreement.disks) at most"))
     }
     let (store, standby) = try service.take(offer, peer: peer)
-    if let key = try service.keys.key(of: peer) {
-      do throws(StandbyError) { try store.rememberKey(key) } catch { throw .standby(error) }
-    }
+    try service.keys.share(keyOf: peer, with: store)
     try TargetPass(session: self, standby: standby, offer: offer, agreement: agreement).run()
   }
 

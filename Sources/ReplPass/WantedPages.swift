@@ -12,6 +12,10 @@ struct WantedPages {
   /// `resend` messages sent so far.
   private(set) var resendsSent: Int64 = 0
 
+  /// A peer that damages this much is not worth asking again.
+  static let limit = 16_384
+
+  var isTooMuch: Bool { wanted.count > Self.limit }
   var isEmpty: Bool { wanted.isEmpty }
 
   /// Notes the pages of a damaged batch. Answers how often the worst of them has been asked for, this time

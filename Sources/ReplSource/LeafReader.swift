@@ -30,12 +30,18 @@ struct LeafReader {
       fresh.deallocate()
       held.deallocate()
     }
+    var leavesUntilFlush = PageScan.Limits.leavesBetweenFlushes
     while let (number, token) = scan.tracker.take() {
       let (diskIndex, leaf) = locate(number)
       counts = PageScan.Counts()
       guard try process(leaf, number: number, diskIndex: diskIndex) else { return }
       scan.add(counts, disk: diskIndex)
       scan.tracker.release(token)
+      leavesUntilFlush -= 1
+      if leavesUntilFlush == 0 {
+        cutter.flush()
+        leavesUntilFlush = PageScan.Limits.leavesBetweenFlushes
+      }
     }
     cutter.flush()
   }

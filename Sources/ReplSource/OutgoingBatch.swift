@@ -34,6 +34,9 @@ public final class OutgoingBatch: @unchecked Sendable {
     UnsafeRawBufferPointer(rebasing: buffer.readable[0..<(packedLength ?? rawLength)])
   }
 
+  /// The digests of the data runs' pages, in order.
+  public var pageDigests: [PageDigest] { digests }
+
   public var dataPages: Int64 { Int64(digests.count) }
   public var zeroPages: Int64 { runs.reduce(0) { $0 + ($1.kind == .zero ? $1.pageCount : 0) } }
 

@@ -23,6 +23,9 @@ public final class PageScan: Sendable {
     /// threads.
     static let batchTargetBytes = 512 << 10
     static let readBytes = 1 << 20
+    /// A lone changed page must not wait in an open batch until the end of a large disk: it would hold back the
+    /// position from which a cut pass goes on.
+    static let leavesBetweenFlushes = 512
   }
 
   /// What a scan has counted so far, bytes and pages.

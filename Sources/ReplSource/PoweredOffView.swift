@@ -6,8 +6,8 @@ import ReplVMX
 
 /// The freeze provider `none`: a view of the files as they lie there, right for a VM that is powered off.
 ///
-/// That it stands still is checked, not believed: locks and swap files before, and size and time of every
-/// file after the read (`VMView.checkUnchanged`). With `allowFuzzy` a running VM is read all the same and the
+/// That it stands still is checked, not believed: locks and swap files before and after the read, and after it
+/// identity, size and times of every file, opened anew (`VMView.checkUnchanged`). With `allowFuzzy` a running VM is read all the same and the
 /// point says so.
 public struct PoweredOffView: Sendable {
   public let vmxPath: String
@@ -29,19 +29,11 @@ public struct PoweredOffView: Sendable {
     let evidence = try folder.runningEvidence()
     if let evidence, !allowFuzzy { throw .running(path: vmxPath, evidence: evidence) }
     let disks = try folder.openDisks(vmx)
-    var stillness: [FileStillness] = []
-    var isRunning = evidence != nil
-    for file in disks.flatMap(\.files) {
-      let (still, isHeld) = try Self.inspect(file)
-      guard !isHeld || allowFuzzy else {
-        throw .running(path: vmxPath, evidence: "\(file.path) is held open by QEMU")
-      }
-      isRunning = isRunning || isHeld
-      stillness.append(still)
-    }
+    let (stillness, held) = try Stillness.take(of: disks, vmxPath: vmxPath)
+    if let held, !allowFuzzy { throw .running(path: vmxPath, evidence: held) }
     return VMView(
       vm: vmx.vm, displayName: vmx.displayName, frozenAt: frozenAt,
-      label: isRunning ? .fuzzy : .crashConsistent,
+      label: evidence ?? held == nil ? .crashConsistent : .fuzzy,
       disks: disks.map(\.disk), vmx: vmx.bytes, nvram: try folder.readNVRAM(vmx), stillness: stillness)
   }
 
@@ -50,15 +42,4 @@ public struct PoweredOffView: Sendable {
     let vmx = try SourceFolder(vmxPath: vmxPath).readVMX()
     return (vmx.vm, vmx.displayName)
   }
-
-  private static func inspect(_ file: PosixFile) throws(SourceError) -> (FileStillness, isHeld: Bool) {
-    do throws(IOError) {
-      return (try FileStillness(file), try file.isLocked(LockRange.qemu))
-    } catch { throw .io(error) }
-  }
-}
-
-enum LockRange {
-  /// QEMU's permission locks: bytes 100-103 and 200-203 of an open image.
-  static let qemu = ByteRange(offset: 100, length: 104)
 }

@@ -25,6 +25,7 @@ public struct ResendPages {
   /// One part as a raw batch, held under `token` until it is acknowledged.
   public func read(_ pages: Range<Int64>, token: ResumeTracker.Token) throws(SourceError) -> OutgoingBatch {
     let bytes = disk.grid.bytes(of: pages)
+    if try isHole(bytes) { return zeros(pages, token: token) }
     let buffer = AlignedBuffer(byteCount: OutgoingBatch.rawLimitBytes)
     let batch = OutgoingBatch(
       token: token, diskIndex: index, buffer: buffer, tryCompression: false)
@@ -43,6 +44,20 @@ public struct ResendPages {
     batch.rawLength = Int(bytes.length)
     batch.digests = digests
     batch.append(kind: .data, firstPage: pages.lowerBound, pageCount: Int64(pages.count))
+    return batch
+  }
+
+  /// A zero run of any length may be asked for: its holes are not read.
+  private func isHole(_ bytes: ByteRange) throws(SourceError) -> Bool {
+    do throws(IOError) {
+      return try disk.image.allocatedRange(atOrAfter: bytes.offset).map { $0.offset >= bytes.end } ?? true
+    } catch { throw .io(error) }
+  }
+
+  private func zeros(_ pages: Range<Int64>, token: ResumeTracker.Token) -> OutgoingBatch {
+    let batch = OutgoingBatch(
+      token: token, diskIndex: index, buffer: AlignedBuffer(byteCount: 0), tryCompression: false)
+    batch.append(kind: .zero, firstPage: pages.lowerBound, pageCount: Int64(pages.count))
     return batch
   }
 }

@@ -13,7 +13,14 @@ public enum SourceError: ActionableError {
   case digest(DigestError)
   /// The VMX carries no UUID; the text is a line that may be added to it.
   case noIdentity(path: String, suggestion: String)
-  case noDisks(path: String)
+  /// `uuid.bios` is there, but is no UUID; the text is a line that may stand in its place.
+  case badIdentity(path: String, found: String, suggestion: String)
+  /// Two configured VMX files say that they are the same VM.
+  case sharedIdentity(path: String, other: String)
+  /// `skipped` are the slots that name a file which is no disk, such as a CD-ROM image.
+  case noDisks(path: String, skipped: [String])
+  /// Two slots of the VM are made of the same file.
+  case sameFile(path: String, first: DiskSlot, second: DiskSlot)
   case tooLarge(slot: DiskSlot, sizeBytes: Int64)
   /// Somebody runs the VM; the evidence is a file or a lock.
   case running(path: String, evidence: String)
@@ -23,7 +30,7 @@ public enum SourceError: ActionableError {
 
   public var remedy: Remedy {
     switch self {
-    case .vmx, .noIdentity, .noDisks, .tooLarge: .stopVM
+    case .vmx, .noIdentity, .badIdentity, .sharedIdentity, .noDisks, .sameFile, .tooLarge: .stopVM
     case .disk(_, let error): error.remedy
     case .io(let error): error.remedy
     case .digest, .running, .changed, .compression: .abandonPass
@@ -39,8 +46,19 @@ public enum SourceError: ActionableError {
     case .noIdentity(let path, let suggestion):
       "\(path): neither uuid.bios nor vc.uuid is set, so the VM has no identity: start it once under "
         + "VMware, or add the line \(suggestion)"
-    case .noDisks(let path):
-      "\(path): names no hard disk that is present: attach a disk, or take the VM out of the configuration"
+    case .badIdentity(let path, let found, let suggestion):
+      "\(path): uuid.bios is \"\(SafeText.printable(found, limit: 64))\", which is no UUID of 32 hex digits: "
+        + "correct it, or put this line in its place: \(suggestion)"
+    case .sharedIdentity(let path, let other):
+      "\(path): has the same UUID as \(other), so both would write one standby: give the copy a uuid.bios of "
+        + "its own (VMware does when it asks and you answer \"I copied it\"), or take one of the two out of "
+        + "the configuration"
+    case .noDisks(let path, let skipped):
+      "\(path): names no hard disk that is present\(Self.aside(skipped)): attach a disk, or take the VM out "
+        + "of the configuration"
+    case .sameFile(let path, let first, let second):
+      "\(path): the disks \(first) and \(second) are made of the same file, so each would overwrite the "
+        + "other: detach one of them"
     case .tooLarge(let slot, let size):
       "disk \(slot): \(size) bytes, at most \(PageGrid.maximumSizeBytes) are supported: take it out of the VM"
     case .running(let path, let evidence):
@@ -51,5 +69,10 @@ public enum SourceError: ActionableError {
         + "and tried again"
     case .compression(let detail): "compressing a run failed: \(detail)"
     }
+  }
+
+  private static func aside(_ skipped: [String]) -> String {
+    guard !skipped.isEmpty else { return "" }
+    return " (no disks: \(skipped.prefix(4).joined(separator: ", ")))"
   }
 }

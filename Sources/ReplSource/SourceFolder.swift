@@ -9,6 +9,8 @@ struct SourceFolder {
   /// A VMX is a few KB; NVRAM is 8 to 270 KB.
   static let vmxLimitBytes = 1 << 20
   static let nvramLimitBytes = 1 << 20
+  /// What an offer carries of a name.
+  static let nameLimitBytes = 255
 
   let directory: PosixDirectory
   let vmxName: String
@@ -48,13 +50,39 @@ struct SourceFolder {
       document = try VMXDocument(parsing: bytes)
       disks = try document.disks()
     } catch { throw .vmx(path: vmxPath, error) }
-    guard let vm = document.vmID else {
-      throw .noIdentity(path: vmxPath, suggestion: Self.freshIdentityLine())
-    }
-    guard !disks.isEmpty else { throw .noDisks(path: vmxPath) }
-    let stem = vmxName.hasSuffix(".vmx") ? String(vmxName.dropLast(4)) : vmxName
+    guard let vm = document.vmID else { throw identityError(document) }
+    guard !disks.isEmpty else { throw .noDisks(path: vmxPath, skipped: Self.filesThatAreNoDisks(document)) }
     return VMX(
-      bytes: bytes, document: document, vm: vm, displayName: document.displayName ?? stem, disks: disks)
+      bytes: bytes, document: document, vm: vm, displayName: displayName(document.displayName), disks: disks)
+  }
+
+  private func identityError(_ document: VMXDocument) -> SourceError {
+    let suggestion = Self.freshIdentityLine()
+    guard let found = document["uuid.bios"], !found.isEmpty else {
+      return .noIdentity(path: vmxPath, suggestion: suggestion)
+    }
+    return .badIdentity(path: vmxPath, found: found, suggestion: suggestion)
+  }
+
+  private static func filesThatAreNoDisks(_ document: VMXDocument) -> [String] {
+    document.entries.compactMap { entry in
+      guard entry.name.lowercased().hasSuffix(".filename"), !entry.value.lowercased().hasSuffix(".vmdk"),
+        DiskSlot(entry.name.dropLast(".fileName".count).lowercased()) != nil
+      else { return nil }
+      return SafeText.printable("\(entry.name) = \"\(entry.value)\"", limit: 128)
+    }
+  }
+
+  /// What the VMX says, cut between characters; the file's own name where it says nothing.
+  private func displayName(_ written: String?) -> String {
+    var name = ""
+    for character in written ?? "" {
+      guard name.utf8.count + character.utf8.count <= Self.nameLimitBytes else { break }
+      name.append(character)
+    }
+    if !name.isEmpty { return name }
+    let stem = vmxName.lowercased().hasSuffix(".vmx") ? String(vmxName.dropLast(4)) : vmxName
+    return stem.isEmpty ? vmxName : stem
   }
 
   private static func freshIdentityLine() -> String {
@@ -64,7 +92,8 @@ struct SourceFolder {
 
   struct OpenDisk {
     let disk: ViewDisk
-    let files: [PosixFile]
+    let files: [VMDKFile]
+    let isMarkedInUse: Bool
   }
 
   func openDisks(_ vmx: VMX) throws(SourceError) -> [OpenDisk] {
@@ -74,6 +103,7 @@ struct SourceFolder {
         images.append((disk, try VMDKImage.open(disk.fileName, in: directory)))
       } catch { throw .disk(slot: disk.slot, error) }
     }
+    try checkSeparate(images)
     let uuids = images.compactMap { $0.1.diskUUID }
     var result: [OpenDisk] = []
     for (disk, image) in images {
@@ -82,9 +112,25 @@ struct SourceFolder {
       }
       let id = Self.identity(of: image, slot: disk.slot, vm: vmx.vm, allUUIDs: uuids)
       let view = ViewDisk(id: id, slot: disk.slot, image: image, facts: image.facts)
-      result.append(OpenDisk(disk: view, files: image.files.map(\.file)))
+      result.append(OpenDisk(disk: view, files: image.files, isMarkedInUse: image.isMarkedInUse))
     }
     return result
+  }
+
+  /// Two slots with one file between them would be two disks that overwrite each other at the standby.
+  private func checkSeparate(_ images: [(VMXDisk, VMDKImage)]) throws(SourceError) {
+    struct Inode: Hashable { let device, number: UInt64 }
+    var owners: [Inode: DiskSlot] = [:]
+    for (disk, image) in images {
+      for file in image.files {
+        let status: FileStatus
+        do throws(IOError) { status = try file.file.status() } catch { throw .io(error) }
+        let owner = owners.updateValue(disk.slot, forKey: Inode(device: status.device, number: status.inode))
+        if let owner, owner != disk.slot {
+          throw .sameFile(path: "\(directory.path)/\(file.relativePath)", first: owner, second: disk.slot)
+        }
+      }
+    }
   }
 
   /// `ddb.uuid` where it is set and no other disk of the VM carries the same (copied disks do); else an

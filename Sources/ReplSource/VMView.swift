@@ -15,11 +15,11 @@ public final class VMView: Sendable {
   public let vmx: [UInt8]
   /// Empty bytes are a file too; nil when the VM has none.
   public let nvram: [UInt8]?
-  private let stillness: [FileStillness]
+  private let stillness: Stillness
 
   init(
     vm: VMID, displayName: String, frozenAt: WallTime, label: PointLabel, disks: [ViewDisk], vmx: [UInt8],
-    nvram: [UInt8]?, stillness: [FileStillness]
+    nvram: [UInt8]?, stillness: Stillness
   ) {
     id = .random()
     self.vm = vm
@@ -34,11 +34,11 @@ public final class VMView: Sendable {
 
   public var totalBytes: Int64 { disks.reduce(0) { $0 + $1.image.sizeBytes } }
 
-  /// Throws when any file of the view changed since it was taken. A fuzzy view promises nothing and never
-  /// throws here.
+  /// Throws when any file of the view changed since it was taken, or somebody runs the VM by now. A fuzzy
+  /// view promises nothing and never throws here.
   public func checkUnchanged() throws(SourceError) {
     if label == .fuzzy { return }
-    for file in stillness { try file.check() }
+    try stillness.check()
   }
 }
 
@@ -48,28 +48,4 @@ public struct ViewDisk: Sendable {
   public let slot: DiskSlot
   public let image: any BlockReadable
   public let facts: DiskFacts
-}
-
-/// What a file looked like when the view was taken.
-struct FileStillness: Sendable {
-  let file: PosixFile
-  let status: FileStatus
-
-  init(_ file: PosixFile) throws(IOError) {
-    self.file = file
-    status = try file.status()
-  }
-
-  func check() throws(SourceError) {
-    let now: FileStatus
-    do throws(IOError) { now = try file.status() } catch { throw .io(error) }
-    if now.sizeBytes != status.sizeBytes {
-      throw .changed(
-        path: file.path, what: "its size went from \(status.sizeBytes) to \(now.sizeBytes) bytes")
-    }
-    if now.modifiedNanoseconds != status.modifiedNanoseconds {
-      throw .changed(path: file.path, what: "it was written to")
-    }
-    if now.linkCount == 0 { throw .changed(path: file.path, what: "it was removed") }
-  }
 }

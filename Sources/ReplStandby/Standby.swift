@@ -75,7 +75,7 @@ public final class Standby {
   }
 
   /// Throws when a failover waits for this standby.
-  func checkFailoverRequest() throws(StandbyError) {
+  public func checkFailoverRequest() throws(StandbyError) {
     let isRequested = try storing { () throws(IOError) in
       let directory = home.privateDirectory
       guard try directory.contains(StandbyLayout.failoverRequest) else { return false }

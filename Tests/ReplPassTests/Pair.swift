@@ -107,6 +107,13 @@ final class Pair: Sendable {
   }
   func restartSender(_ survivors: Survivors) { current.withLock { $0.sender = $0.sender.restart(survivors) } }
 
+  /// A connection for a test that speaks by hand.
+  func connect() throws -> FrameConnection {
+    try FrameConnection.connect(
+      to: HostPort(host: "127.0.0.1", port: listener.localPort), context: tls,
+      options: .ours(product: "0.1.0", program: .sender))
+  }
+
   /// One pass of a new sender process on the sender's machine.
   func pass(_ images: [[UInt8]]) throws -> SourcePass.Report {
     let state = try SourceState(root: sender.disk("state"))
@@ -118,7 +125,8 @@ final class Pair: Sendable {
     let view = VMView(
       vm: Self.vm, displayName: "web01", frozenAt: SystemTime().wallTime(), label: .crashConsistent,
       disks: disks,
-      vmx: Array("displayName = \"web01\"\n".utf8), nvram: nil, stillness: [])
+      vmx: Array("displayName = \"web01\"\n".utf8), nvram: nil,
+      stillness: Stillness(vmxPath: "\(folder)/web01.vmx", files: []))
     let settings = SourceSettings(
       receiver: HostPort(host: "127.0.0.1", port: listener.localPort), tls: tls, productVersion: "0.1.0",
       retryLimit: 1)
