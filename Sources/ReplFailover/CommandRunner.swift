@@ -1,6 +1,7 @@
-import FoundationEssentials
+import Glibc
 import ReplModel
 import Subprocess
+import Synchronization
 
 #if canImport(System)
   import System
@@ -10,10 +11,12 @@ import Subprocess
 
 /// Runs a command of the operator's: an argument list (never a shell line), a deadline, limited output.
 public struct CommandRunner: Sendable {
-  /// Output beyond this is an error of the command: nobody reads more, and memory is bounded.
+  /// The end of the output that is kept; what came before is read and dropped, so that memory is bounded.
   public static let outputLimitBytes = 64 << 10
+  /// Between the request to end and the end.
+  private static let graceSeconds: Double = 2
 
-  /// What the command printed; each at most `outputLimitBytes`.
+  /// What the command printed: the last `outputLimitBytes` of each.
   public struct Result: Sendable {
     public let standardOutput: String
     public let standardError: String
@@ -23,33 +26,40 @@ public struct CommandRunner: Sendable {
 
   public init(deadlineSeconds: Double) { self.deadlineSeconds = deadlineSeconds }
 
-  /// The first argument is the absolute path of the program. Throws unless it ends with status 0 in time.
+  /// The first argument is the absolute path of the program. Throws unless it ends with status 0 in time; at
+  /// the deadline it is ended together with every process that it started.
   public func run(_ arguments: [String]) async throws(FailoverError) -> Result {
     guard let program = arguments.first, program.hasPrefix("/") else {
       throw .commandRefused(arguments, "the first argument must be the absolute path of a program")
     }
     let deadline = deadlineSeconds
+    let group = ProcessGroup()
     let outcome: Outcome
     do {
-      outcome = try await withThrowingTaskGroup(of: Outcome.self) { group in
-        group.addTask { try await Self.execute(program, Array(arguments.dropFirst())) }
-        group.addTask {
+      outcome = try await withThrowingTaskGroup(of: Outcome.self) { tasks in
+        tasks.addTask { try await Self.execute(program, Array(arguments.dropFirst()), group) }
+        tasks.addTask {
           try await Task.sleep(for: .seconds(deadline))
+          await group.end(graceSeconds: Self.graceSeconds)
           return .timedOut
         }
-        defer { group.cancelAll() }
-        return try await group.next() ?? .timedOut
+        defer { tasks.cancelAll() }
+        let first = try await tasks.next() ?? .timedOut
+        // Its end may have been the deadline's doing.
+        return group.wasEnded ? .timedOut : first
       }
     } catch {
       throw .commandFailed(arguments, "it could not be run: \(error)")
     }
     switch outcome {
-    case .timedOut: throw .commandFailed(arguments, "it did not end within \(deadline) s and was killed")
+    case .timedOut: throw .commandKilled(arguments, seconds: deadline)
     case .ended(let result, nil): return result
     case .ended(let result, let failure?):
-      let said = SafeText.printable(
-        result.standardError.isEmpty ? result.standardOutput : result.standardError)
-      throw .commandFailed(arguments, "\(failure); it said: \(said)")
+      let said = Self.trimmed(result.standardError.isEmpty ? result.standardOutput : result.standardError)
+      if said.isEmpty { throw .commandFailed(arguments, "it \(failure) and said nothing") }
+      // What it said last tells most.
+      let end = SafeText.printable(String(said.suffix(1024)), limit: 1024)
+      throw .commandFailed(arguments, "it \(failure) and said: \(end)")
     }
   }
 
@@ -63,14 +73,69 @@ public struct CommandRunner: Sendable {
     case timedOut
   }
 
-  private static func execute(_ program: String, _ arguments: [String]) async throws -> Outcome {
+  private static func execute(
+    _ program: String, _ arguments: [String], _ group: ProcessGroup
+  ) async throws -> Outcome {
     var options = PlatformOptions()
-    // Cancelled at the deadline: first a request, then the end.
-    options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(2))]
+    // A group of its own, so that what it starts can be ended with it.
+    options.processGroupID = 0
+    options.teardownSequence = [
+      .gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(graceSeconds))
+    ]
     let record = try await Subprocess.run(
       .path(FilePath(program)), arguments: Arguments(arguments), platformOptions: options,
-      input: .none, output: .string(limit: outputLimitBytes), error: .string(limit: outputLimitBytes))
-    let result = Result(standardOutput: record.standardOutput, standardError: record.standardError)
-    return .ended(result, failure: record.terminationStatus.isSuccess ? nil : "\(record.terminationStatus)")
+      input: .none, output: .sequence, error: .sequence
+    ) { execution in
+      group.began(execution.processIdentifier.value)
+      async let said = tail(of: execution.standardError)
+      let printed = try await tail(of: execution.standardOutput)
+      return Result(standardOutput: printed, standardError: try await said)
+    }
+    return .ended(record.closureResult, failure: words(record.terminationStatus))
+  }
+
+  private static func tail(of output: SubprocessOutputSequence) async throws -> String {
+    var kept: [UInt8] = []
+    for try await buffer in output {
+      buffer.withUnsafeBytes { kept.append(contentsOf: $0) }
+      if kept.count > 2 * outputLimitBytes { kept.removeFirst(kept.count - outputLimitBytes) }
+    }
+    return String(decoding: kept.suffix(outputLimitBytes), as: UTF8.self)
+  }
+
+  private static func words(_ status: TerminationStatus) -> String? {
+    switch status {
+    case .exited(0): nil
+    case .exited(let code): "ended with status \(code)"
+    case .signaled(let signal): "was ended by signal \(signal)"
+    }
+  }
+}
+
+/// The process group of a command.
+private final class ProcessGroup: Sendable {
+  private struct State {
+    var id: pid_t?
+    var wasEnded = false
+  }
+
+  private let state = Mutex(State())
+
+  func began(_ id: pid_t) { state.withLock { $0.id = id } }
+
+  var wasEnded: Bool { state.withLock { $0.wasEnded } }
+
+  /// Asks every process of the group to end, and ends those that have not after `graceSeconds`.
+  func end(graceSeconds: Double) async {
+    let id = state.withLock { state in
+      state.wasEnded = true
+      return state.id
+    }
+    guard let id, kill(-id, SIGTERM) == 0 else { return }
+    for _ in 0..<20 where kill(-id, 0) == 0 {
+      // Cancelled when the command itself has ended: what is left of its group ends at once.
+      do { try await Task.sleep(for: .seconds(graceSeconds / 20)) } catch { break }
+    }
+    _ = kill(-id, SIGKILL)
   }
 }

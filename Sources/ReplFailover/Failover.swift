@@ -10,6 +10,9 @@ public struct Failover: Sendable {
   /// How long a running pass gets to make way; a settling that is under way is waited for.
   public static let lockWaitSeconds: Double = 600
 
+  /// In a plan: what the register command will print.
+  static let unknownID = "ID-FROM-REGISTER"
+
   private let stores: [StandbyStore]
   private let commands: FailoverCommands
   private let time: any TimeSource
@@ -31,11 +34,14 @@ public struct Failover: Sendable {
   public func find(_ name: String) throws(FailoverError) -> Target {
     var found: [Target] = []
     var known: [String] = []
+    var (unreadable, meant): ([String], [String]) = ([], [])
     do throws(StandbyError) {
       for store in stores {
         for summary in try store.standbys() {
           guard let catalog = summary.catalog else {
-            if summary.directory == name, let problem = summary.problem { throw problem }
+            let problem = summary.problem.map { "\($0)" } ?? "no catalog"
+            unreadable.append(problem)
+            if StandbyStore.isDirectory(summary.directory, ofVMCalled: name) { meant.append(problem) }
             continue
           }
           known.append(SafeText.printable(catalog.displayName))
@@ -44,7 +50,10 @@ public struct Failover: Sendable {
         }
       }
     } catch { throw .standby(error) }
-    guard let target = found.first else { throw .noSuchVM(name, known: known) }
+    guard let target = found.first else {
+      if !meant.isEmpty { throw .unreadable(name, problems: meant) }
+      throw .noSuchVM(name, known: known, unreadable: unreadable)
+    }
     guard found.count == 1 else { throw .ambiguousVM(name, matches: found.map { "\($0.catalog.vm)" }) }
     return target
   }
@@ -52,14 +61,19 @@ public struct Failover: Sendable {
   /// What will be done; nothing is touched.
   public func plan(_ target: Target) throws(FailoverError) -> FailoverPlan {
     let catalog = target.catalog
-    guard let point = catalog.newest else { throw .noRecoveryPoint(SafeText.printable(catalog.displayName)) }
-    let values = values(target, id: "{id}")
+    guard let point = target.summary.newestPoint else {
+      throw .noRecoveryPoint(SafeText.printable(catalog.displayName))
+    }
+    if try !isBegun(target), catalog.divergence == nil {
+      try failing { () throws(StandbyError) in try target.store.checkStartable(target.summary) }
+    }
+    let values = values(target, id: Self.unknownID)
     return FailoverPlan(
       vm: catalog.vm, name: catalog.displayName, directory: values.directory, point: point.reference,
       frozenAt: point.frozenAt, label: point.label,
       lossSeconds: time.wallTime().seconds(since: point.frozenAt), isSettling: target.summary.isSettling,
-      isFenced: catalog.fence != nil,
-      registerCommand: commands.register.map { FailoverError.quoted($0(values)) },
+      isFenced: catalog.fence != nil, divergence: catalog.fence == nil ? divergence(of: catalog) : nil,
+      registerCommand: commands.register.map { FailoverError.quoted($0(self.values(target, id: ""))) },
       powerOnCommand: commands.powerOn.map { FailoverError.quoted($0(values)) })
   }
 
@@ -102,24 +116,61 @@ public struct Failover: Sendable {
     let (standby, request) = try failing { () throws(StandbyError) in
       // From here no new pass begins, and a running one ends at its next message.
       let request = try target.store.requestFailover(vm: target.catalog.vm)
-      return (try target.store.open(vm: target.catalog.vm, waitSeconds: Self.lockWaitSeconds), request)
+      return (try open(target, say: say), request)
+    }
+    if let standby, standby.catalog.newest == nil, case .failure(let error) = standby.recovery {
+      throw .standby(error)
     }
     guard let standby, let request, let point = standby.catalog.newest else { throw .noRecoveryPoint(name) }
+    if standby.catalog.fence == nil, let divergence = divergence(of: standby.catalog) {
+      throw .files("\(name) is not failed over: \(divergence)")
+    }
+    let (directory, earlier) = try progress(in: "\(standby.path)/.repl")
     try failing { () throws(StandbyError) in
+      if earlier == nil, case .success = standby.recovery { try standby.checkStartable() }
       try standby.fence(reason: "failover")
       say("fenced: epoch \(standby.catalog.epoch), replication to this standby has ended")
+      // Once they are placed they are the running VM's, which changes them.
+      guard earlier == nil else { return }
       try standby.placeFiles(startable: true)
       say("recovery point \(point.reference) is in the disks, and the VMX is startable")
     }
-    let path = "\(standby.path)/.repl"
+    let progress =
+      earlier ?? FailoverProgress(step: .fenced, registeredID: "", startedAt: time.wallTime())
+    do throws(IOError) { try progress.save(in: directory) } catch { throw .files("\(error)") }
+    return FailoverHold(
+      point: point.reference, epoch: standby.catalog.epoch, directory: directory, request: request,
+      progress: progress)
+  }
+
+  /// Waits for a pass that runs, and says so.
+  private func open(_ target: Target, say: (String) -> Void) throws(StandbyError) -> Standby? {
+    do throws(StandbyError) { return try target.store.open(vm: target.catalog.vm) } catch {
+      guard case .lockHeld = error else { throw error }
+      say("waiting for a running pass to make way")
+      return try target.store.open(vm: target.catalog.vm, waitSeconds: Self.lockWaitSeconds)
+    }
+  }
+
+  /// What is known of a disk that somebody else wrote.
+  private func divergence(of catalog: Catalog) -> String? {
+    guard let found = catalog.divergence else { return nil }
+    let disk = catalog.disk(found.disk)?.flatFileName ?? "disk \(found.disk)"
+    return "on \(found.at) \(disk)" + (found.page.map { ", page \($0)," } ?? "")
+      + " was found not to be what replication wrote: \(SafeText.printable(found.detail)); its content is no "
+      + "recovery point; check the disk, or seed this standby anew"
+  }
+
+  private func isBegun(_ target: Target) throws(FailoverError) -> Bool {
+    try progress(in: "\(target.store.path)/\(target.summary.directory)/.repl").earlier != nil
+  }
+
+  private func progress(
+    in path: String
+  ) throws(FailoverError) -> (directory: PosixDirectory, earlier: FailoverProgress?) {
     do throws(IOError) {
       let directory = try PosixDirectory(path: path)
-      var progress = FailoverProgress(step: .fenced, registeredID: "", startedAt: time.wallTime())
-      if let earlier = try FailoverProgress.load(from: directory) { progress = earlier }
-      try progress.save(in: directory)
-      return FailoverHold(
-        point: point.reference, epoch: standby.catalog.epoch, directory: directory, request: request,
-        progress: progress)
+      return (directory, try FailoverProgress.load(from: directory))
     } catch { throw .files("\(error)") }
   }
 
@@ -128,7 +179,7 @@ public struct Failover: Sendable {
   }
 
   private func values(_ target: Target, id: String) -> FailoverCommands.Values {
-    let directory = "\(target.store.path)/\(target.catalog.directoryName)"
+    let directory = "\(target.store.path)/\(target.summary.directory)"
     return FailoverCommands.Values(
       vmx: "\(directory)/\(target.catalog.slug).vmx", directory: directory, name: target.catalog.displayName,
       id: id)

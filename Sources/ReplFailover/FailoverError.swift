@@ -3,21 +3,30 @@ import ReplStandby
 
 /// Why a failover did not go on. Whatever step it stopped at, running it again goes on from there.
 public enum FailoverError: ActionableError {
-  case noSuchVM(String, known: [String])
+  /// `unreadable`: folders whose catalog could not be read, with the problem.
+  case noSuchVM(String, known: [String], unreadable: [String])
+  /// The folder that `name` means has a catalog that cannot be read.
+  case unreadable(String, problems: [String])
   case ambiguousVM(String, matches: [String])
   case noRecoveryPoint(String)
   case standby(StandbyError)
   case files(String)
   case commandRefused([String], String)
   case commandFailed([String], String)
+  /// It did not end in time; it may have done its work.
+  case commandKilled([String], seconds: Double)
   case notConfirmed(String)
 
   public var remedy: Remedy { .stopVM }
 
   public var description: String {
     switch self {
-    case .noSuchVM(let name, let known):
-      "no standby is called \(SafeText.printable(name)): there are \(known.joined(separator: ", "))"
+    case .noSuchVM(let name, let known, let unreadable):
+      "no standby is called \(SafeText.printable(name)): "
+        + (known.isEmpty ? "there are no standbys" : "there are \(known.joined(separator: ", "))")
+        + (unreadable.isEmpty ? "" : "; not readable: \(unreadable.joined(separator: "; "))")
+    case .unreadable(let name, let problems):
+      "the catalog of \(SafeText.printable(name)) cannot be read: \(problems.joined(separator: "; "))"
     case .ambiguousVM(let name, let matches):
       "\(SafeText.printable(name)) means more than one standby: use one of the identities "
         + matches.joined(separator: ", ")
@@ -27,8 +36,11 @@ public enum FailoverError: ActionableError {
     case .files(let text): text
     case .commandRefused(let arguments, let why): "command \(Self.quoted(arguments)) is refused: \(why)"
     case .commandFailed(let arguments, let why):
-      "command \(Self.quoted(arguments)) failed: \(why). Mend the cause and run failover again: it "
-        + "goes on here"
+      "command \(Self.quoted(arguments)) failed: \(why)\(why.hasSuffix(".") ? "" : ".") Mend the cause and "
+        + "run failover again: it goes on here"
+    case .commandKilled(let arguments, let seconds):
+      "command \(Self.quoted(arguments)) did not end within \(seconds) s and was killed. Mend the cause, or raise "
+        + "failover.deadline, and run failover again: it goes on here"
     case .notConfirmed(let name): "failover of \(name) was not confirmed: nothing was changed"
     }
   }

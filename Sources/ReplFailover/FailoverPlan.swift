@@ -16,6 +16,8 @@ public struct FailoverPlan: Sendable, Codable {
   public let isSettling: Bool
   /// Done before: failover goes on with what is left.
   public let isFenced: Bool
+  /// Why the standby is not what replication wrote; failover is refused then.
+  public let divergence: String?
   public let registerCommand: String?
   public let powerOnCommand: String?
 
@@ -27,6 +29,7 @@ public struct FailoverPlan: Sendable, Codable {
       "recovery point \(point), \(label.rawValue), frozen at \(frozenAt)",
       "loss           what was written at the primary in the last \(Self.duration(lossSeconds)) is not in it",
     ]
+    if let divergence { lines.append("refused        \(divergence)") }
     if isSettling { lines.append("first          the point is brought into the disks to its end") }
     lines.append(
       isFenced
@@ -34,6 +37,9 @@ public struct FailoverPlan: Sendable, Codable {
         : "fence          replication to this standby ends for good; the old primary is refused")
     lines.append("register       \(registerCommand ?? "no command is configured")")
     lines.append("power on       \(powerOnCommand ?? "no command is configured")")
+    if powerOnCommand?.contains(Failover.unknownID) == true {
+      lines.append("               \(Failover.unknownID) stands for what the register command prints")
+    }
     return lines
   }
 

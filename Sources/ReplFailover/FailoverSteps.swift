@@ -49,9 +49,17 @@ struct FailoverSteps {
     _ step: FailoverProgress.Step
   ) async throws(FailoverError) -> String {
     if mayHaveRun { say("the \(name) command was cut off before; it runs again") }
+    let before: FailoverProgress.Step = step == .registering ? .fenced : .registered
     try hold.reach(step)
     say("running: \(FailoverError.quoted(arguments))")
-    let result = try await CommandRunner(deadlineSeconds: commands.deadlineSeconds).run(arguments)
+    let result: CommandRunner.Result
+    do throws(FailoverError) {
+      result = try await CommandRunner(deadlineSeconds: commands.deadlineSeconds).run(arguments)
+    } catch {
+      // It has ended, and said so: only a failover that ended before its command did was cut off.
+      if case .commandFailed = error { try hold.reach(before) }
+      throw error
+    }
     let text = CommandRunner.trimmed(result.standardOutput)
     if !text.isEmpty { say("it said: \(SafeText.printable(text, limit: 1024))") }
     return text

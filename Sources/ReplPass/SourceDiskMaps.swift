@@ -29,6 +29,7 @@ struct SourceDiskMaps: Sendable {
         // Half of a merge that the receiver knows nothing of: only the receiver's own map can be trusted.
         base = try createEmpty(format, in: directory)
       }
+      try removeHeldOverlay(of: format.disk, in: directory)
       let delta = try DigestDelta.create(name, in: directory, over: base)
       return SourceDiskMaps(base: base, delta: delta, directory: directory, disk: format.disk)
     } catch { throw .digest(error) }
@@ -66,6 +67,15 @@ struct SourceDiskMaps: Sendable {
     let before = PointReference(epoch: Epoch(0), number: 0)
     _ = try map.finish(at: before, pass: PassID(high: 0, low: 0))
     return map
+  }
+
+  /// An overlay serves one connection; what an earlier one left is of no use.
+  private static func removeHeldOverlay(
+    of disk: DiskID, in directory: any StorageDirectory
+  ) throws(DigestError) {
+    do throws(IOError) {
+      if try directory.contains("\(disk).held") { try directory.removeFile("\(disk).held") }
+    } catch { throw DigestError(.storage, error.path, error.description, cause: error) }
   }
 
   private static func fileName(_ format: DigestMapFormat) -> String { "\(format.disk).map" }

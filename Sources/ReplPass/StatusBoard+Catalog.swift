@@ -1,23 +1,69 @@
+import ReplDigest
 import ReplModel
 import ReplStandby
 
 extension StatusBoard {
-  /// Puts what the catalogs of a store say on the board.
-  public func load(_ store: StandbyStore, rpoSeconds: Double) throws(StandbyError) {
-    for summary in try store.standbys() {
+  /// The phase of a failure that is the catalog's own.
+  private static let catalogPhase = "catalog"
+
+  /// Puts what the catalogs of all stores say on the board; one that cannot be read is a VM that stopped.
+  /// `isComplete` when every configured store is here: then a VM that none of them has leaves the board.
+  public func load(
+    _ stores: [StandbyStore], isComplete: Bool, rpoSeconds: Double, now: WallTime
+  ) throws(StandbyError) {
+    var summaries: [StandbySummary] = []
+    for store in stores { summaries += try store.standbys() }
+    var found: Set<VMID> = []
+    for summary in summaries {
       guard let catalog = summary.catalog else { continue }
+      found.insert(catalog.vm)
       update(catalog.vm, name: catalog.displayName, peer: catalog.owner, rpoSeconds: rpoSeconds) { status in
-        status.describe(catalog, isSettling: summary.isSettling)
+        if status.lastFailure?.phase == Self.catalogPhase {
+          (status.lastFailure, status.state) = (nil, .idle)
+        }
+        status.describe(catalog, pending: summary.pending, isSettling: summary.isSettling)
       }
     }
+    for summary in summaries {
+      guard let problem = summary.problem else { continue }
+      found.insert(note(problem, of: summary.directory, besides: found, rpoSeconds: rpoSeconds, now: now))
+    }
+    // A pass that runs may have made its standby after the stores were read.
+    if isComplete { retain(found.union(all.filter { $0.running != nil }.map(\.vm))) }
+  }
+
+  /// The entry that this folder's VM had, where the name tells; else one of its own.
+  private func note(
+    _ problem: StandbyError, of directory: String, besides found: Set<VMID>, rpoSeconds: Double, now: WallTime
+  ) -> VMID {
+    let known = all.filter {
+      !found.contains($0.vm) && StandbyStore.isDirectory(directory, ofVMCalled: $0.name)
+    }
+    let entry = known.count == 1 ? known[0] : nil
+    let vm = entry?.vm ?? Self.identity(of: directory)
+    update(vm, name: entry?.name ?? directory, peer: entry?.peer, rpoSeconds: rpoSeconds) { status in
+      let cause = "\(problem)"
+      status.state = .stopped
+      guard status.lastFailure?.cause != cause else { return }
+      status.lastFailure = VMStatus.Failure(
+        at: now, phase: Self.catalogPhase, cause: cause, remedy: problem.remedy)
+    }
+    return vm
+  }
+
+  /// The same every time, of a VM that only its folder's name tells.
+  private static func identity(of directory: String) -> VMID {
+    let bytes = SHA256Hasher.hash(Array(directory.utf8)).bytes
+    let words = [bytes[0..<8], bytes[8..<16]].map { $0.reduce(UInt64(0)) { $0 << 8 | UInt64($1) } }
+    return VMID(high: words[0], low: words[1])
   }
 }
 
 extension VMStatus {
-  /// Newest point and state as the catalog has them. A pass that runs keeps its state, and a failure stays
-  /// until a success; fence and divergence outdo both.
-  mutating func describe(_ catalog: Catalog, isSettling: Bool) {
-    newestPoint = catalog.newest.map {
+  /// Newest point and state as the catalog has them; `pending` is committed and not in it yet. A pass that
+  /// runs keeps its state, and a failure stays until a success; fence and divergence outdo both.
+  mutating func describe(_ catalog: Catalog, pending: RecoveryPoint? = nil, isSettling: Bool) {
+    newestPoint = (pending ?? catalog.newest).map {
       Point(reference: $0.reference, frozenAt: $0.frozenAt, label: $0.label)
     }
     if catalog.fence != nil {

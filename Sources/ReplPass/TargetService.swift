@@ -18,22 +18,25 @@ public final class TargetService: Sendable {
   let receiver: ReceiverID
   let settings: TargetSettings
   let stores: [(name: String, store: StandbyStore)]
+  private let missingStores: [StandbyError]
   let keys: TargetKeys
   let board: StatusBoard
   let time: any TimeSource
   let report: @Sendable (Event) -> Void
 
   /// `stores` in the order of the configuration, at least one; new standbys go to the first one unless the
-  /// settings name another for their peer.
+  /// settings name another for their peer. `missingStores` says why configured stores are not open: while there
+  /// is one, no standby is made, for the VM may have its standby there.
   public init(
     receiver: ReceiverID, settings: TargetSettings, stores: [(name: String, store: StandbyStore)],
-    keys: TargetKeys,
+    missingStores: [StandbyError] = [], keys: TargetKeys,
     board: StatusBoard, time: any TimeSource, report: @escaping @Sendable (Event) -> Void
   ) {
     precondition(!stores.isEmpty, "a receiver has a store")
     self.receiver = receiver
     self.settings = settings
     self.stores = stores
+    self.missingStores = missingStores
     self.keys = keys
     self.board = board
     self.time = time
@@ -60,7 +63,9 @@ public final class TargetService: Sendable {
   /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from
   /// the command line changes it too. Needs no locks.
   public func loadBoard() throws(StandbyError) {
-    for (_, store) in stores { try board.load(store, rpoSeconds: settings.rpoSeconds) }
+    try board.load(
+      stores.map(\.store), isComplete: missingStores.isEmpty, rpoSeconds: settings.rpoSeconds,
+      now: time.wallTime())
   }
 
   /// Settles what was committed before the last end; for start-up. A VM that fails does not keep the others.
@@ -72,15 +77,22 @@ public final class TargetService: Sendable {
           guard let vm = result.vm else { continue }
           note(result.outcome, vm: vm)
         }
-        try loadBoard()
       } catch {
         report(.recovered(store: name, directory: "", .failure(error)))
       }
     }
+    do throws(StandbyError) { try loadBoard() } catch {
+      report(.recovered(store: "", directory: "", .failure(error)))
+    }
   }
 
   private func note(_ outcome: Result<Recovery, StandbyError>, vm: VMID) {
-    guard case .failure(let error) = outcome else { return }
+    guard case .failure(let error) = outcome else {
+      guard case .success(.settled) = outcome else { return }
+      // What failed before has come to a good end.
+      board.update(vm) { ($0.lastFailure, $0.state) = (nil, .idle) }
+      return
+    }
     // A pass of the VM runs already, and its opening has recovered it.
     if case .lockHeld = error { return }
     board.update(vm) { status in
@@ -103,6 +115,7 @@ public final class TargetService: Sendable {
           return (store, standby)
         }
       }
+      if let missing = missingStores.first { throw missing }
       let wanted = settings.storeOfPeer[peer]
       let store = (stores.first { $0.name == wanted } ?? stores[0]).store
       return (store, try store.create(vm: offer.vm, displayName: offer.displayName, owner: peer))

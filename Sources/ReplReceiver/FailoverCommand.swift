@@ -37,7 +37,7 @@ struct FailoverCommand: AsyncParsableCommand {
     do {
       let state = try StateDirectory.open(path: config.stateDirectory)
       let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
-      let stores = try Stores.open(config, state: state.directory, receiver: receiver).map(\.store)
+      let stores = try Stores.openSome(config, state: state.directory, receiver: receiver).map(\.store)
       let failover = Failover(stores: stores, commands: Self.commands(config.failover), time: SystemTime())
       let target = try failover.find(vm)
       let plan = try failover.plan(target)
@@ -102,10 +102,11 @@ struct FailoverCommand: AsyncParsableCommand {
   private static func exitCode(_ error: FailoverError) -> ReplService.ExitCode {
     switch error {
     case .noSuchVM, .ambiguousVM: .usage
+    case .unreadable: .badData
     case .notConfirmed, .noRecoveryPoint: .refused
     case .standby, .files: .inputOutput
     case .commandRefused: .config
-    case .commandFailed: .failed
+    case .commandFailed, .commandKilled: .failed
     }
   }
 }

@@ -28,6 +28,8 @@ struct ReceiverDaemon {
       } catch { throw Failure.exit(.config, "\(error)") }
       services.append(PagesService(server: server))
     }
+    services.append(
+      ShutdownService { [listener] in _ = NamedThread.start("listener-stop") { listener.stop() } })
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
     try await group.run()
@@ -45,18 +47,15 @@ private struct ListenerService: Service {
     logger.info(
       "listening", metadata: ["address": "\(runtime.config.listen)", "port": "\(listener.localPort)"])
     let refusals = RefusalLog(logger: logger)
-    try await withGracefulShutdownHandler {
-      try await NamedThread.run("listener") { [runtime, listener] in
-        listener.run {
-          runtime.service.serve($0)
-        } onRefused: {
-          refusals.write($0)
-        }
+    try await NamedThread.run("listener") { [runtime, listener] in
+      listener.run {
+        runtime.service.serve($0)
+      } onRefused: {
+        refusals.write($0)
       }
-    } onGracefulShutdown: { [listener] in
-      ShutdownLimit.begin()
-      _ = NamedThread.start("listener-stop") { listener.stop() }
     }
+    // Stopped by the shutdown; its turn to end comes later.
+    try await gracefulShutdown()
   }
 }
 

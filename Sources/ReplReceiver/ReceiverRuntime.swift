@@ -1,6 +1,5 @@
 import FoundationEssentials
 import Logging
-import ReplFailover
 import ReplIO
 import ReplModel
 import ReplPass
@@ -29,16 +28,34 @@ final class ReceiverRuntime: Sendable {
     tls = try TLSContext(role: .server, identity: identity, policy: Self.policy(config))
     board = try StatusBoard(directory: try state.directory.createDirectory("status"))
     let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
-    let stores = try Stores.open(config, state: state.directory, receiver: receiver)
+    let opened = Stores.open(config, state: state.directory, receiver: receiver)
+    for (name, error) in opened.failures {
+      logger.error("store-not-opened", metadata: ["store": "\(name)", "cause": "\(error)"])
+    }
+    if opened.stores.isEmpty, let (_, error) = opened.failures.first { throw error }
+    Self.logRemarks(opened.stores, logger)
     service = TargetService(
       receiver: receiver,
       settings: TargetSettings(
         productVersion: ProductVersion.current, rpoSeconds: config.rpoSeconds,
         storeOfPeer: Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 }
       ),
-      stores: stores, keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
+      stores: opened.stores, missingStores: opened.failures.map(\.error),
+      keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
       time: time, report: { EventLog(logger: logger).write($0) })
     try service.loadBoard()
+  }
+
+  private static func logRemarks(_ stores: [(name: String, store: StandbyStore)], _ logger: Logger) {
+    for (name, store) in stores {
+      do throws(StandbyError) {
+        for remark in try store.remarks() {
+          logger.warning("look-at-store", metadata: ["store": "\(name)", "what": "\(remark)"])
+        }
+      } catch {
+        logger.error("look-at-store", metadata: ["store": "\(name)", "cause": "\(error)"])
+      }
+    }
   }
 
   private static func policy(_ config: ReceiverConfig) -> PeerPolicy {
@@ -91,21 +108,5 @@ enum ReceiverIdentity {
     let id = ReceiverID.random()
     try state.replaceFile(fileName, with: Array("\(id)\n".utf8))
     return id
-  }
-}
-
-/// Opens the configured stores.
-enum Stores {
-  static func open(
-    _ config: ReceiverConfig, state: any StorageDirectory, receiver: ReceiverID
-  ) throws -> [(name: String, store: StandbyStore)] {
-    let files = RegistrationFiles(networks: config.networks, displayNameSuffix: config.displayNameSuffix)
-    return try config.stores.map { store in
-      let root = try PosixDirectory(path: store.path)
-      let opened = try StandbyStore(
-        root: root, state: state, receiver: receiver, time: SystemTime(), files: files,
-        freeSpaceFloorBytes: config.freeSpaceFloorBytes)
-      return (store.name, opened)
-    }
   }
 }

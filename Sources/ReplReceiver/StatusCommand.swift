@@ -38,9 +38,10 @@ struct StatusCommand: AsyncParsableCommand {
     let state = try StateDirectory.open(path: config.stateDirectory)
     let board = try StatusBoard(directory: try state.directory.createDirectory("status"))
     let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
-    for (_, store) in try Stores.open(config, state: state.directory, receiver: receiver) {
-      try board.load(store, rpoSeconds: config.rpoSeconds)
-    }
+    let stores = try Stores.openSome(config, state: state.directory, receiver: receiver)
+    try board.load(
+      stores.map(\.store), isComplete: stores.count == config.stores.count, rpoSeconds: config.rpoSeconds,
+      now: SystemTime().wallTime())
     return StatusDocument(
       role: .receiver, version: ProductVersion.current, daemonRunning: false,
       generatedAt: SystemTime().wallTime(), vms: board.all)

@@ -4,6 +4,7 @@ import ReplModel
 import ReplPass
 import ReplProtocol
 import ReplService
+import ServiceLifecycle
 
 /// `run --once`: one pass of each VM, one after the other; the exit code says how it went.
 struct OncePasses {
@@ -12,7 +13,17 @@ struct OncePasses {
   let json: Bool
   let showsProgress: Bool
 
+  /// Runs the passes; SIGTERM and SIGINT end them in order.
   func run() async throws {
+    let service = OnceService(passes: self)
+    let group = ServiceGroup(
+      configuration: ServiceGroupConfiguration(
+        services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
+        gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger))
+    try await group.run()
+  }
+
+  fileprivate func runAll() async throws {
     let selected = runtime.config.vms.filter(matches)
     guard !selected.isEmpty else {
       let known = runtime.board.all.map(\.name).joined(separator: ", ")
@@ -20,29 +31,32 @@ struct OncePasses {
         .usage, "no VM is called \(SafeText.printable(only ?? "")): the configuration has \(known)")
     }
     var done: [VMStatus] = []
-    var worst: ReplService.ExitCode?
+    var codes: [ReplService.ExitCode] = []
     for vm in selected {
-      switch await pass(vm) {
-      case .success(let id):
-        if let status = runtime.board[id] {
-          done.append(status)
-          if !json { print(Self.sentence(status)) }
-        }
+      guard !runtime.stop.isSet else {
+        codes.append(.failed)
+        break
+      }
+      let result = await pass(vm)
+      let status = runtime.board[runtime.identity(of: vm)]
+      if let status { done.append(status) }
+      switch result {
+      case .success:
+        if let status, !json { print(Self.sentence(status)) }
       case .failure(let failure):
-        if let id = runtime.identity(of: vm), let status = runtime.board[id] { done.append(status) }
-        Terminal.complain("repl-sender: \(failure.name): \(failure.error)\n")
-        worst = worst ?? Self.exitCode(failure.error)
+        Terminal.complain("repl-sender: \(Self.sentence(failure))\n")
+        codes.append(Self.exitCode(failure.error))
       }
     }
     if json { try printJSON(done) }
-    if let worst { throw Failure.silent(worst) }
+    if let worst = Self.worst(codes) { throw Failure.silent(worst) }
   }
 
   private func matches(_ vm: SenderConfig.VM) -> Bool {
     guard let only else { return true }
     let id = runtime.identity(of: vm)
-    let name = id.flatMap { runtime.board[$0]?.name }
-    return only == vm.vmxPath || only == vm.name || only == name || (id != nil && VMID(only) == id)
+    let name = runtime.board[id]?.name
+    return only == vm.vmxPath || only == vm.name || only == name || VMID(only) == id
   }
 
   private func pass(_ vm: SenderConfig.VM) async -> Result<VMID, SenderRuntime.PassFailure> {
@@ -51,7 +65,7 @@ struct OncePasses {
     let bar = Task { [runtime] in
       var bar = ProgressBar()
       while !Task.isCancelled {
-        if let id = runtime.identity(of: vm), let status = runtime.board[id], let running = status.running {
+        if let status = runtime.board[runtime.identity(of: vm)], let running = status.running {
           bar.show(status.name, running)
         }
         // The only error is cancellation, which the loop's condition sees.
@@ -74,6 +88,16 @@ struct OncePasses {
       + "changed \(AmountText.size(bytes: pass.changedBytes)), sent \(AmountText.size(bytes: pass.wireBytes))"
   }
 
+  private static func sentence(_ failure: SenderRuntime.PassFailure) -> String {
+    let name = SafeText.printable(failure.name)
+    if case .stopping = failure.error {
+      return "\(name): ended by a signal; the next run goes on with the pass"
+    }
+    let cause = "\(failure.error)"
+    // A VM that could not be read is called by its path, as the error does.
+    return cause.hasPrefix(name) ? cause : "\(name): \(cause)"
+  }
+
   private func printJSON(_ vms: [VMStatus]) throws {
     var document = runtime.document(daemonRunning: false)
     document.vms = vms
@@ -83,13 +107,46 @@ struct OncePasses {
     } catch { throw Failure.exit(.badData, "\(error)") }
   }
 
+  /// What a person must change comes first; a peer that cannot be reached may be back by itself.
+  private static func worst(_ codes: [ReplService.ExitCode]) -> ReplService.ExitCode? {
+    let order: [ReplService.ExitCode] = [.config, .refused, .badData, .failed, .peerUnavailable]
+    return order.first(where: codes.contains) ?? codes.first
+  }
+
   private static func exitCode(_ error: PassError) -> ReplService.ExitCode {
     switch error {
     case .transport: .peerUnavailable
     case .wire(.peer(let number, _, _)):
       [.fenced, .notYours, .staleEpoch].contains(ErrorNumber(rawValue: number)) ? .refused : .failed
-    case .source(.vmx), .source(.noIdentity), .source(.noDisks), .source(.disk): .badData
+    case .source(.vmx), .source(.noIdentity), .source(.badIdentity), .source(.noDisks), .source(.sameFile),
+      .source(.disk):
+      .badData
+    case .source(.sharedIdentity): .config
     default: .failed
+    }
+  }
+}
+
+/// The passes as a service, which is how signals reach them.
+private final class OnceService: Service {
+  /// Below the five seconds that a stop may take.
+  private static let limitSeconds = 4.0
+
+  private let passes: OncePasses
+
+  init(passes: OncePasses) { self.passes = passes }
+
+  func run() async throws {
+    try await withGracefulShutdownHandler {
+      try await passes.runAll()
+    } onGracefulShutdown: { [passes] in
+      // At the end of every run, too: there the process is gone before.
+      passes.runtime.stop.set()
+      _ = NamedThread.start("shutdown-limit") {
+        _ = Monitor(false).wait(seconds: Self.limitSeconds) { $0 ? true : nil }
+        // A blocked read of the source's storage: whatever runs is safe to cut off.
+        _exit(ReplService.ExitCode.failed.rawValue)
+      }
     }
   }
 }

@@ -13,7 +13,7 @@ struct ProgressBar {
 
   mutating func show(_ name: String, _ running: VMStatus.Running) {
     let total = max(running.totalBytes, 1)
-    let share = min(1, Double(running.doneBytes) / Double(total))
+    let share = max(0, min(1, Double(running.doneBytes) / Double(total)))
     let tenth = Int(share * 10)
     if !isTerminal {
       guard tenth != lastTenth || running.phase != lastPhase else { return }

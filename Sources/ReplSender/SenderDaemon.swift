@@ -20,6 +20,7 @@ struct SenderDaemon {
       } catch { throw Failure.exit(.config, "\(error)") }
       services.append(PagesService(server: server))
     }
+    services.append(ShutdownService { [runtime] in runtime.stop.set() })
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
     runtime.logger.info("started", metadata: ["vms": "\(runtime.config.vms.count)"])
@@ -45,11 +46,6 @@ private struct SchedulerService: Service {
         return .failed(failure.error.remedy, retryAfterSeconds: failure.error.retryAfterSeconds)
       }
     }
-    await withGracefulShutdownHandler {
-      await untilShutdown { await scheduler.run() }
-    } onGracefulShutdown: { [runtime] in
-      ShutdownLimit.begin()
-      runtime.stop.set()
-    }
+    await untilShutdown { await scheduler.run() }
   }
 }

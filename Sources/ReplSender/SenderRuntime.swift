@@ -19,8 +19,11 @@ final class SenderRuntime: Sendable {
   private let state: SourceState
   private let settings: SourceSettings
   private let lock: FileLock
-  /// VMs are known by UUID once their VMX was read; before that, by an identity made from the path.
-  private let identities = Mutex<[String: VMID]>([:])
+  private let identities: VMIdentities
+  /// What was said of passes that run, so that it is said once.
+  private let said = Mutex<[VMID: Set<String>]>([:])
+  /// A pass has a handful of troubles; what comes later is seen on the board.
+  private static let saidLimit = 16
 
   init(config: SenderConfig, output: LogOutput) throws {
     self.config = config
@@ -36,8 +39,9 @@ final class SenderRuntime: Sendable {
       tls: tls,
       productVersion: ProductVersion.current, pageSizeBytes: config.pageSizeBytes,
       compression: SourceSettings.Compression(rawValue: config.compression.rawValue) ?? .auto)
-    for vm in config.vms { identify(vm) }
-    board.retain(Set(identities.withLock { $0.values }))
+    identities = VMIdentities(config.vms, directory: directory.directory)
+    identities.show(on: board)
+    keepIdentities()
   }
 
   private static func policy(_ trust: PeerTrust) -> PeerPolicy {
@@ -46,18 +50,6 @@ final class SenderRuntime: Sendable {
       PeerPolicy(pinned: fingerprints.map { PeerPolicy.Pin(name: "receiver", fingerprint: $0) })
     case .authority(let caFile, let names):
       PeerPolicy(authority: PeerPolicy.Authority(filePath: caFile, allowedNames: names))
-    }
-  }
-
-  /// Puts a VM on the board before its first pass, so that one that cannot even be read is seen.
-  private func identify(_ vm: SenderConfig.VM) {
-    let folder = vm.vmxPath
-    let known = try? PoweredOffView.identity(vmxPath: folder)  // unreadable now: its pass will say why
-    let seed = SHA256Hasher.hash(Array("vmrepl vmx path".utf8) + Array(folder.utf8)).bytes
-    let id = known?.vm ?? VMID(HexText.encode(seed[0..<16]))!
-    identities.withLock { $0[folder] = id }
-    board.update(id, name: vm.name ?? known?.displayName ?? folder, peer: nil, rpoSeconds: vm.rpoSeconds) {
-      _ in
     }
   }
 
@@ -75,7 +67,7 @@ final class SenderRuntime: Sendable {
     return "\(vms.count) VM(s), \(running) passes running, \(failing) failing"
   }
 
-  func identity(of vm: SenderConfig.VM) -> VMID? { identities.withLock { $0[vm.vmxPath] } }
+  func identity(of vm: SenderConfig.VM) -> VMID { identities[vm.vmxPath] }
 
   /// One pass of one VM, on a thread of its own; everything that is known of it ends on the board and in the
   /// log.
@@ -99,10 +91,32 @@ final class SenderRuntime: Sendable {
     } catch { throw .source(error) }
   }
 
+  /// The VMX was read: the VM is known from now on, and belongs to no other path.
+  private func learn(_ id: VMID, of vm: SenderConfig.VM) throws(PassError) {
+    let before = identities[vm.vmxPath]
+    var refusal: SourceError?
+    do throws(SourceError) { try identities.claim(vm.vmxPath, as: id) } catch { refusal = error }
+    if identities[vm.vmxPath] != before {
+      identities.show(on: board)
+      keepIdentities()
+    }
+    if let refusal { throw .source(refusal) }
+  }
+
+  private func keepIdentities() {
+    do throws(IOError) {
+      try identities.keep()
+      try identities.removeStandIns(from: board)
+    } catch {
+      logger.warning("status-not-kept", metadata: ["cause": "\(error)"])
+    }
+  }
+
   private func bring(_ view: VMView, _ vm: SenderConfig.VM) throws(PassError) -> VMID {
-    let previous = identities.withLock { $0.updateValue(view.vm, forKey: vm.vmxPath) }
-    if previous != view.vm { board.retain(Set(identities.withLock { $0.values })) }
+    try learn(view.vm, of: vm)
     let name = vm.name ?? view.displayName
+    said.withLock { $0[view.vm] = [] }
+    defer { said.withLock { $0[view.vm] = nil } }
     let isFirst = board[view.vm]?.newestPoint == nil
     board.update(view.vm, name: name, peer: "\(config.receiver.address)", rpoSeconds: vm.rpoSeconds) {
       $0.state = isFirst ? .seeding : .running
@@ -110,7 +124,11 @@ final class SenderRuntime: Sendable {
     let pass = SourcePass(
       view: view, settings: settings, state: state, lastEpoch: board[view.vm]?.newestPoint?.reference.epoch,
       stop: stop, time: time
-    ) { [board] running in board.update(view.vm) { $0.running = running } }
+    ) { [board] running in
+      board.update(view.vm) { $0.running = running }
+    } onTrouble: { [self] error in
+      noteTrouble(error, vm: view.vm)
+    }
     let report = try pass.run()
     board.update(view.vm) { status in
       status.state = .idle
@@ -133,6 +151,22 @@ final class SenderRuntime: Sendable {
     return view.vm
   }
 
+  /// A connection failed and the pass takes it up again: seen at once, although the pass goes on.
+  func noteTrouble(_ error: PassError, vm: VMID) {
+    let cause = "\(error)"
+    board.update(vm) { status in
+      status.lastFailure = VMStatus.Failure(
+        at: time.wallTime(), phase: status.running?.phase ?? "connect", cause: cause, remedy: error.remedy)
+    }
+    let isNews = said.withLock { said in
+      guard said[vm, default: []].count < Self.saidLimit else { return false }
+      return said[vm, default: []].insert(cause).inserted
+    }
+    guard isNews else { return }
+    logger.warning(
+      "pass-interrupted", metadata: ["vm": "\(board[vm]?.name ?? vm.description)", "cause": "\(cause)"])
+  }
+
   /// A failed pass, for the scheduler and for `run --once`.
   struct PassFailure: Error {
     let error: PassError
@@ -140,23 +174,21 @@ final class SenderRuntime: Sendable {
   }
 
   private func note(_ error: PassError, _ vm: SenderConfig.VM, began: WallTime) -> PassFailure {
-    let id = identities.withLock { $0[vm.vmxPath] }
-    let name = vm.name ?? id.flatMap { board[$0]?.name } ?? vm.vmxPath
-    if let id {
-      board.update(id) { status in
-        let phase = status.running?.phase ?? "freeze"
-        status.running = nil
-        if case .stopping = error {
-          status.state = .idle
-          return
-        }
-        status.state = error.remedy == .stopVM ? .stopped : .failing
-        status.passesFailed += 1
-        status.lastFailure = VMStatus.Failure(
-          at: time.wallTime(), phase: phase, cause: "\(error)", remedy: error.remedy)
+    let id = identities[vm.vmxPath]
+    let name = vm.name ?? board[id]?.name ?? vm.vmxPath
+    board.update(id) { status in
+      let phase = status.running?.phase ?? "freeze"
+      status.running = nil
+      if case .stopping = error {
+        status.state = status.restingState
+        return
       }
-      keep(id)
+      status.state = error.remedy == .stopVM ? .stopped : .failing
+      status.passesFailed += 1
+      status.lastFailure = VMStatus.Failure(
+        at: time.wallTime(), phase: phase, cause: "\(error)", remedy: error.remedy)
     }
+    keep(id)
     if case .stopping = error {
       logger.info("pass-suspended", metadata: ["vm": "\(name)"])
       return PassFailure(error: error, name: name)

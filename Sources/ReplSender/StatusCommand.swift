@@ -35,6 +35,7 @@ struct StatusCommand: AsyncParsableCommand {
   private static func offline(_ config: SenderConfig) throws -> StatusDocument {
     let state = try StateDirectory.open(path: config.stateDirectory)
     let board = try StatusBoard(directory: try state.directory.createDirectory("status"))
+    VMIdentities(config.vms, directory: state.directory).show(on: board)
     return StatusDocument(
       role: .sender, version: ProductVersion.current, daemonRunning: false,
       generatedAt: SystemTime().wallTime(), vms: board.all)

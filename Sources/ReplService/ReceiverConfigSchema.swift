@@ -23,6 +23,8 @@ struct ReceiverConfigSchema {
     let stateDirectory = stateNode.map(reader.path) ?? "/var/lib/repl-receiver"
     let stores = top.required("stores", "stores: [{name: main, path: /srv/dr}]").flatMap(self.stores)
     if let stores, let stateDirectory { refuse(stateDirectory, stateNode ?? root, inside: stores) }
+    let http = reader.statusAddress(top, default: NetworkAddress(host: "127.0.0.1", port: 9812))
+    if let listen, let http { refuse(http, sharingPortOf: listen, in: top) }
     let peers = top.optional("peers").map { self.peers($0, stores: stores) } ?? []
     let authority = top.optional("ca").flatMap(self.authority)
     if !top.entries.contains(where: { $0.key == "peers" || $0.key == "ca" }) {
@@ -36,8 +38,8 @@ struct ReceiverConfigSchema {
     guard let listen, let stateDirectory, let stores, let peers, let failover else { return nil }
     return ReceiverConfig(
       listen: listen, stateDirectory: stateDirectory, stores: stores,
-      http: reader.statusAddress(top, default: NetworkAddress(host: "127.0.0.1", port: 9812)), peers: peers,
-      authority: authority, networks: texts.networks, displayNameSuffix: texts.suffix,
+      http: http, peers: peers, authority: authority, networks: texts.networks,
+      displayNameSuffix: texts.suffix,
       rpoSeconds: numbers.rpo, freeSpaceFloorBytes: numbers.floor, maximumConnections: numbers.connections,
       logLevel: texts.level, failover: failover)
   }
@@ -97,6 +99,14 @@ struct ReceiverConfigSchema {
         "the state directory \(stateDirectory) lies in the store \(store.name) (\(store.path)); "
           + "it holds keys: put it elsewhere")
     }
+  }
+
+  /// Port 0 is a different one each time.
+  private func refuse(_ http: NetworkAddress, sharingPortOf listen: NetworkAddress, in top: ConfigScope) {
+    guard http.port == listen.port, http.port != 0 else { return }
+    let node = top.optional("http") ?? top.optional("listen") ?? top.node
+    reader.problem(
+      node, "http and listen both use port \(http.port): give http another port, or off")
   }
 
   static func overlaps(_ left: String, _ right: String) -> Bool {

@@ -50,7 +50,7 @@ public struct SenderConfig: Sendable, Hashable {
   /// The default for every VM: the lag above which status and metrics call it late.
   public let rpoSeconds: Double
   public let maximumConcurrentPasses: Int
-  /// Of first copies; a disk keeps the page size it began with.
+  /// Fixed by the first copy of a VM: a receiver refuses another one later.
   public let pageSizeBytes: Int
   public let compression: Compression
   public let logLevel: Logger.Level

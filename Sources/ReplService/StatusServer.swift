@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -64,8 +65,15 @@ public final class StatusServer: Sendable {
       return StatusServer(port: port, group: group, listener: listener, pages: pages)
     } catch {
       await end(group)
-      throw StatusServerError(address: address, detail: "\(error)")
+      throw StatusServerError(address: address, detail: reason(error))
     }
+  }
+
+  /// What the system said, without the names of our library's calls.
+  private static func reason(_ error: any Error) -> String {
+    guard let error = error as? NIOCore.IOError else { return "\(error)" }
+    if error.errnoCode == EADDRINUSE { return "the address is in use by another program" }
+    return String(cString: strerror(error.errnoCode))
   }
 
   /// Serves until the task is cancelled or `stop` is called, then ends every connection. Serves once: called

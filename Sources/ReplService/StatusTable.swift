@@ -9,11 +9,11 @@ public enum StatusTable {
     var lines = [heading(document)]
     guard !document.vms.isEmpty else { return lines[0] + "\nno VMs" }
     let titles = ["VM", "STATE", "NEWEST POINT", "LAG", "LAST PASS", "READ", "CHANGED", "SENT"]
-    let rows = aligned([titles] + document.vms.map { row($0, now: now) })
+    let rows = aligned([titles] + document.vms.map { row($0, document.role, now: now) })
     lines.append(rows[0])
     for (vm, row) in zip(document.vms, rows.dropFirst()) {
       lines.append(row)
-      if let running = vm.running { lines.append("  now: \(progress(running, now: now))") }
+      if let running = vm.running { lines.append("  now: \(progress(running, document.role, now: now))") }
       if let failure = vm.lastFailure, isCurrent(failure, of: vm) {
         lines.append("  \(cause(failure, now: now))")
       }
@@ -27,13 +27,15 @@ public enum StatusTable {
     return "\(document.role.rawValue) \(version), \(state), \(document.generatedAt)"
   }
 
-  private static func row(_ vm: VMStatus, now: WallTime) -> [String] {
+  private static func row(_ vm: VMStatus, _ role: StatusDocument.Role, now: WallTime) -> [String] {
     let point = vm.newestPoint.map { "\($0.reference) \($0.frozenAt)" } ?? "none"
     let name = SafeText.printable(vm.name, limit: 40)
     var cells = [name, vm.state.rawValue, point, lag(vm, now: now)]
     if let pass = vm.lastPass {
       cells += [AmountText.duration(seconds: pass.durationSeconds)]
-      cells += [pass.readBytes, pass.changedBytes, pass.wireBytes].map { AmountText.size(bytes: $0) }
+      // Only the sender reads the source's disks.
+      cells += [role == .sender ? AmountText.size(bytes: pass.readBytes) : "-"]
+      cells += [pass.changedBytes, pass.wireBytes].map { AmountText.size(bytes: $0) }
     } else {
       cells += ["-", "-", "-", "-"]
     }
@@ -47,17 +49,19 @@ public enum StatusTable {
     return "\(AmountText.duration(seconds: lag)) (\(judgement))"
   }
 
-  private static func progress(_ running: VMStatus.Running, now: WallTime) -> String {
+  private static func progress(
+    _ running: VMStatus.Running, _ role: StatusDocument.Role, now: WallTime
+  ) -> String {
     let phase = SafeText.printable(running.phase, limit: 32)
     let time = AmountText.duration(seconds: now.seconds(since: running.startedAt))
-    let sent = AmountText.size(bytes: running.wireBytes)
-    guard running.totalBytes > 0 else { return "\(phase), \(time), \(sent) sent" }
+    let moved = AmountText.size(bytes: running.wireBytes) + (role == .sender ? " sent" : " received")
+    guard running.totalBytes > 0 else { return "\(phase), \(time), \(moved)" }
     let percent = Int(
       Double(max(0, min(running.doneBytes, running.totalBytes))) / Double(running.totalBytes) * 100)
     let (done, total) = (
       AmountText.size(bytes: running.doneBytes), AmountText.size(bytes: running.totalBytes)
     )
-    return "\(phase) \(percent)% (\(done) of \(total)), \(time), \(sent) sent"
+    return "\(phase) \(percent)% (\(done) of \(total)), \(time), \(moved)"
   }
 
   /// A failure that a later pass has made good is history, not news.

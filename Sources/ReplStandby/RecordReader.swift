@@ -94,6 +94,29 @@ final class RecordReader {
     return false
   }
 
+  /// The body of the commit, found by going from head to head: what stands between is not read. For looking
+  /// at a journal that somebody else may be writing.
+  func peekCommit() throws(StandbyError) -> [UInt8]? {
+    let head = AlignedBuffer(byteCount: RecordFormat.recordHeaderBytes)
+    let size = try storing { () throws(IOError) in try file.currentSizeBytes() }
+    var offset = firstBytes
+    while offset + Int64(RecordFormat.recordHeaderBytes) <= size {
+      try storing { () throws(IOError) in try file.read(into: head.bytes, at: offset) }
+      guard case .record(let header) = RecordHeader.decode(head.readable),
+        header.identity == self.header.identity
+      else { return nil }
+      if header.type == .commit {
+        guard try Self.verifies(header, head, in: file, at: offset, size: size, checksum) else { return nil }
+        let body = AlignedBuffer(byteCount: header.bodyLength)
+        let start = offset + Int64(RecordFormat.recordHeaderBytes)
+        try storing { () throws(IOError) in try file.read(into: body.bytes, at: start) }
+        return Array(body.readable)
+      }
+      offset += Int64(header.fileBytes)
+    }
+    return nil
+  }
+
   private static func verifies(
     _ header: RecordHeader, _ head: AlignedBuffer, in file: any StorageFile, at offset: Int64, size: Int64,
     _ checksum: RecordChecksum

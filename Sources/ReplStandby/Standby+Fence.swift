@@ -35,19 +35,22 @@ extension Standby {
   }
 
   private func heldSource(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
-    guard let hash = catalog.hash(of: file) else { return nil }
-    guard let bytes = try readSource(file) else { throw .damagedFile(file, detail: "the kept copy is gone") }
-    guard sourceHash(bytes) == hash else { throw .damagedFile(file, detail: "the kept copy is damaged") }
-    return bytes
+    try StartCheck.heldSource(file, catalog, home.privateDirectory)
   }
 
   /// The kept copy, whatever is in it.
   func readSource(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
-    try storing { () throws(IOError) in
-      let name = StandbyLayout.source(file)
-      guard try home.privateDirectory.contains(name) else { return nil }
-      return try home.privateDirectory.readFile(name, limitBytes: Limits.sourceFileBytes)
-    }
+    try StartCheck.readSource(file, home.privateDirectory)
+  }
+
+  /// Throws, and names the file, when the newest point cannot be started: a disk file is not there or not
+  /// what the catalog says, or the files beside the disks cannot be made. Changes nothing.
+  public func checkStartable() throws(StandbyError) {
+    guard let point = catalog.newest else { return }
+    try StartCheck(
+      files: store.files, directory: home.directory, privateDirectory: home.privateDirectory,
+      catalog: catalog, point: point
+    ).run()
   }
 
   func place(

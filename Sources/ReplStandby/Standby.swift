@@ -1,6 +1,7 @@
 import ReplDigest
 import ReplIO
 import ReplModel
+import Synchronization
 
 /// What recovery did when the standby was opened.
 public enum Recovery: Sendable, Hashable {
@@ -26,12 +27,16 @@ public final class Standby {
   let home: StandbyHome
   let maps: any StorageDirectory
   private let lock: FileLock
+  private let vm: VMID
+  /// One look at a time: two at once would take each other for a failover.
+  private let requestLook = Mutex<Void>(())
 
   init(store: StandbyStore, home: StandbyHome, catalog: Catalog, lock: FileLock) throws(StandbyError) {
     self.store = store
     self.home = home
     self.catalog = catalog
     self.lock = lock
+    vm = catalog.vm
     maps = try storing { () throws(IOError) in
       let name = "\(catalog.standby)"
       let isNew = try !store.maps.contains(name)
@@ -42,7 +47,7 @@ public final class Standby {
   }
 
   /// Name of the standby's directory in the store.
-  public var directoryName: String { catalog.directoryName }
+  public var directoryName: String { home.name }
   /// Path of the standby's directory, for messages and for starting it.
   public var path: String { home.directory.path }
 
@@ -74,15 +79,17 @@ public final class Standby {
     }
   }
 
-  /// Throws when a failover waits for this standby.
+  /// Throws when a failover waits for this standby. May be called from any thread.
   public func checkFailoverRequest() throws(StandbyError) {
-    let isRequested = try storing { () throws(IOError) in
-      let directory = home.privateDirectory
-      guard try directory.contains(StandbyLayout.failoverRequest) else { return false }
-      // A request that nobody holds any more was left by a failover that ended.
-      return try directory.tryLock(StandbyLayout.failoverRequest) == nil
+    let directory = home.privateDirectory
+    let isRequested = requestLook.withLock { _ in
+      Result { () throws(IOError) in
+        guard try directory.contains(StandbyLayout.failoverRequest) else { return false }
+        // A request that nobody holds any more was left by a failover that ended.
+        return try directory.tryLock(StandbyLayout.failoverRequest) == nil
+      }
     }
-    if isRequested { throw .interruptedByFailover(vm: catalog.vm) }
+    if try storing({ () throws(IOError) in try isRequested.get() }) { throw .interruptedByFailover(vm: vm) }
   }
 
   /// Runs `body`; a divergence that it throws is noted durably first.

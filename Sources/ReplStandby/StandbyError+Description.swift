@@ -49,7 +49,8 @@ extension StandbyError {
     case .newerFormat(let path, let found, let supported):
       "\(path): format \(found), this program reads up to \(supported): upgrade this program"
     case .storeMissing(let path):
-      "\(path): no \(StandbyLayout.storeFile) in it: not a store, or its file system is not mounted"
+      "\(path): no store: \(StandbyLayout.storeFile) is not in it: mount its file system, or make it a store "
+        + "with `repl-receiver init --store PATH`"
     case .duplicateVM(let vm, let paths): "\(vm): more than one standby: \(paths.joined(separator: ", "))"
     case .filesRefused(let detail): "files of the standby: \(detail)"
     case .passEnded(let detail): "this pass has ended: \(detail)"

@@ -2,6 +2,8 @@ import ReplIO
 
 /// The directories of one standby.
 struct StandbyHome: Sendable {
+  /// Of `directory` in the store.
+  let name: String
   let directory: any StorageDirectory
   let privateDirectory: any StorageDirectory
   let journals: any StorageDirectory
@@ -16,14 +18,15 @@ struct StandbyHome: Sendable {
     try hidden.sync()
     try directory.sync()
     try root.sync()
-    return StandbyHome(directory: directory, privateDirectory: hidden, journals: journals, points: points)
+    return StandbyHome(
+      name: name, directory: directory, privateDirectory: hidden, journals: journals, points: points)
   }
 
   static func open(_ name: String, in root: any StorageDirectory) throws(IOError) -> StandbyHome {
     let directory = try root.openDirectory(name)
     let hidden = try directory.openDirectory(StandbyLayout.privateDirectory)
     return StandbyHome(
-      directory: directory, privateDirectory: hidden,
+      name: name, directory: directory, privateDirectory: hidden,
       journals: try hidden.openDirectory(StandbyLayout.journalDirectory),
       points: try hidden.openDirectory(StandbyLayout.pointsDirectory))
   }

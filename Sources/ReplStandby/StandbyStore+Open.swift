@@ -2,17 +2,6 @@ import Glibc
 import ReplIO
 import ReplModel
 
-/// A standby as its catalog shows it, without its lock.
-public struct StandbySummary: Sendable {
-  /// Name of its directory in the store.
-  public let directory: String
-  /// Nil when it could not be read; `problem` says why.
-  public let catalog: Catalog?
-  public let problem: StandbyError?
-  /// The marker file is there: a committed point is not yet wholly in the disks.
-  public let isSettling: Bool
-}
-
 /// What start-up found in one standby and did about it.
 public struct RecoveryResult: Sendable {
   public let directory: String
@@ -21,16 +10,6 @@ public struct RecoveryResult: Sendable {
 }
 
 extension StandbyStore {
-  /// All standbys of the store, by directory name. Directories that are none are left out.
-  public func standbys() throws(StandbyError) -> [StandbySummary] {
-    var summaries: [StandbySummary] = []
-    for name in try storing({ () throws(IOError) in try root.entryNames() })
-    where StandbyLayout.isStandbyDirectory(name) {
-      if let summary = summary(of: name) { summaries.append(summary) }
-    }
-    return summaries
-  }
-
   /// Opens every standby once, which settles what was committed and discards what can be of no use. For
   /// start-up.
   public func recoverAll() throws(StandbyError) -> [RecoveryResult] {
@@ -69,7 +48,7 @@ extension StandbyStore {
     defer { withExtendedLifetime(lock) {} }
     // A catalog that cannot be read may be this VM's: a second standby of it must not come about.
     for summary in try standbys() {
-      if let problem = summary.problem { throw problem }
+      if let problem = summary.problem, problem.isAbout(vm) { throw problem }
       if summary.catalog?.vm == vm {
         throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"])
       }
@@ -92,41 +71,11 @@ extension StandbyStore {
   /// Whoever asks then opens the standby with a wait. The request ends with the process, whatever ends it.
   public func requestFailover(vm: VMID) throws(StandbyError) -> FailoverRequest? {
     guard let name = try directoryName(of: vm) else { return nil }
-    let lock = try storing { () throws(IOError) in
-      let home = try root.openDirectory(name)
-      let directory = try home.openDirectory(StandbyLayout.privateDirectory)
-      return try directory.tryLock(StandbyLayout.failoverRequest)
+    let directory = try storing { () throws(IOError) in
+      try root.openDirectory(name).openDirectory(StandbyLayout.privateDirectory)
     }
-    guard let lock else {
-      throw .lockHeld(
-        path: "\(root.path)/\(name)/\(StandbyLayout.privateDirectory)/\(StandbyLayout.failoverRequest)")
-    }
-    return FailoverRequest(lock: lock)
-  }
-
-  private func summary(of name: String) -> StandbySummary? {
-    do throws(StandbyError) {
-      let (directory, isSettling) = try storing { () throws(IOError) -> ((any StorageDirectory)?, Bool) in
-        let home: any StorageDirectory
-        // A plain file in the store's root is none of ours.
-        do throws(IOError) {
-          home = try root.openDirectory(name)
-        } catch {
-          guard error.systemCode == ENOTDIR else { throw error }
-          return (nil, false)
-        }
-        guard try home.contains(StandbyLayout.privateDirectory) else { return (nil, false) }
-        let directory = try home.openDirectory(StandbyLayout.privateDirectory)
-        return (directory, try home.contains(StandbyLayout.settlingFile))
-      }
-      guard let directory, let catalog = try Catalog.load(from: directory) else { return nil }
-      guard catalog.directoryName == name else {
-        throw .catalogDamaged(path: directory.path, detail: "it is the catalog of \(catalog.directoryName)")
-      }
-      return StandbySummary(directory: name, catalog: catalog, problem: nil, isSettling: isSettling)
-    } catch {
-      return StandbySummary(directory: name, catalog: nil, problem: error, isSettling: false)
-    }
+    // A pass that looks for a request holds the file for a moment.
+    return FailoverRequest(lock: try acquire(StandbyLayout.failoverRequest, in: directory, waitSeconds: 1))
   }
 
   private func directoryName(of vm: VMID) throws(StandbyError) -> String? {

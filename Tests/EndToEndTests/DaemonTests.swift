@@ -97,6 +97,22 @@ extension EndToEnd {
       try lab.expectIdentical()
     }
 
+    @Test("SIGTERM ends a sender that cannot reach its receiver within 5 s, with 0 or with --once 1")
+    func terminateWaiting() throws {
+      let lab = try makeLab()
+      for (arguments, sign, code) in [
+        (["run"], "pass-interrupted", Int32(0)), (["run", "--once", "--progress"], "connect", 1),
+      ] {
+        let sender = try Running([Tool.sender] + arguments + ["--config", lab.senderConfig])
+        // Nobody listens: the pass tries again for a while.
+        try eventually(sign) { sender.errors.contains(sign) }
+        let began = Date()
+        sender.signal(SIGTERM)
+        #expect(try sender.finish(seconds: 10).status == code, "\(sender.errors)")
+        #expect(Date().timeIntervalSince(began) < 5)
+      }
+    }
+
     @Test("SIGTERM with idle, half-open and busy peers ends the receiver within 5 s with 0")
     func terminateReceiver() throws {
       let lab = try makeLab()

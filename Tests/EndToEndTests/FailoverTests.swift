@@ -118,6 +118,59 @@ extension EndToEnd {
       #expect(try lab.startPass().finish(seconds: 60).status == 77)
     }
 
+    @Test("a missing disk file is found before anything is done, by the plan and by the failover")
+    func missingDisk() throws {
+      let lab = try makeLab()
+      try lab.stopReceiver()
+      let folder = try lab.standbyFolder
+      try FileManager.default.moveItem(
+        atPath: "\(folder)/scsi0-0-flat.vmdk", toPath: "\(lab.folder)/away")
+      for arguments in [["web01", "--plan"], ["web01", "--yes"]] {
+        let refused = try failover(lab, arguments)
+        #expect(refused.status == 74 && refused.errors.contains("scsi0-0-flat.vmdk"), "\(refused.errors)")
+      }
+      try FileManager.default.moveItem(
+        atPath: "\(lab.folder)/away", toPath: "\(folder)/scsi0-0-flat.vmdk")
+      try lab.startReceiver()
+      try lab.pass()
+    }
+
+    @Test("a failover that is run again leaves the files of the promoted VM alone")
+    func promotedFiles() throws {
+      let lab = try makeLab()
+      #expect(try failover(lab, ["web01", "--yes"]).status == 0)
+      let vmx = "\(try lab.standbyFolder)/web01.vmx"
+      let text = try String(contentsOfFile: vmx, encoding: .utf8) + "changed = \"TRUE\"\n"
+      try text.write(toFile: vmx, atomically: true, encoding: .utf8)
+      #expect(try failover(lab, ["web01", "--yes"]).status == 0)
+      #expect(try String(contentsOfFile: vmx, encoding: .utf8) == text)
+    }
+
+    @Test("a catalog that cannot be read is told by failover and by status")
+    func unreadable() throws {
+      let lab = try makeLab()
+      try lab.stopReceiver()
+      try Data("?".utf8).write(to: URL(fileURLWithPath: "\(try lab.standbyFolder)/.repl/catalog"))
+      let refused = try failover(lab, ["web01", "--plan"])
+      #expect(refused.status == 65 && refused.errors.contains("catalog"), "\(refused.errors)")
+      let status = try Tool.must([Tool.receiver, "status", "--json", "--config", lab.receiverConfig])
+      let entry = try Lab.decodeStatus(status)
+      #expect(entry.state == .stopped && entry.lastFailure?.cause.contains("catalog") == true)
+    }
+
+    @Test("a store that is missing does not keep the others from failover and from the daemon")
+    func missingStore() throws {
+      let lab = try makeLab()
+      try lab.stopReceiver()
+      let config = try String(contentsOfFile: lab.receiverConfig, encoding: .utf8)
+      try config.replacing("stores:\n", with: "stores:\n  - name: gone\n    path: \(lab.folder)/gone\n")
+        .write(toFile: lab.receiverConfig, atomically: true, encoding: .utf8)
+      try lab.startReceiver()
+      try lab.pass()
+      let plan = try failover(lab, ["web01", "--plan"])
+      #expect(plan.status == 0 && plan.errors.contains("init --store"), "\(plan.errors)")
+    }
+
     @Test("an unknown VM and one without a first point are refused with a sentence")
     func refused() throws {
       let lab = try makeLab()

@@ -1,5 +1,6 @@
 import Foundation
 import ReplModel
+import ReplService
 import ReplTestKit
 import Testing
 
@@ -136,6 +137,44 @@ extension EndToEnd {
       )
       .write(toFile: lab.senderConfig, atomically: true, encoding: .utf8)
       #expect(try lab.pass().newestPoint?.label == .fuzzy)
+    }
+
+    @Test("a copied VM with the same UUID is refused, and so is the same VM through a linked folder")
+    func copiedVM() throws {
+      let lab = try Lab()
+      try lab.addDisk(subformat: "monolithicFlat", sizeBytes: 8 << 20)
+      try lab.writeVMX()
+      let (copy, link) = ("\(lab.folder)/primary/copy", "\(lab.folder)/primary/link")
+      try FileManager.default.copyItem(atPath: lab.sourceFolder, toPath: copy)
+      try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: lab.sourceFolder)
+      try lab.configure(sender: "  - vmx: \(copy)/web01.vmx\n  - vmx: \(link)/web01.vmx")
+      try lab.startReceiver()
+      let result = try lab.startPass().finish(seconds: 60)
+      #expect(result.status == 78)
+      #expect(result.errors.contains("\(copy)/web01.vmx: has the same UUID as \(lab.sourceFolder)/web01.vmx"))
+      #expect(result.errors.contains("\(link)/web01.vmx: has the same UUID as"))
+      let states = try StatusJSON.decode(Array(result.output.utf8)).vms.map(\.state)
+      #expect(states == [.idle, .stopped, .stopped])
+      let offline = try Tool.must([Tool.sender, "status", "--json", "--config", lab.senderConfig])
+      #expect(try StatusJSON.decode(Array(offline.utf8)).vms.count == 3)
+      let names = try FileManager.default.contentsOfDirectory(atPath: lab.storeFolder)
+      #expect(names.count { $0.hasPrefix("web01") } == 1)
+    }
+
+    @Test("a VM whose VMX cannot be read keeps its point and name")
+    func unreadableVMX() throws {
+      let lab = try Lab()
+      try lab.addDisk(subformat: "monolithicFlat", sizeBytes: 8 << 20)
+      try lab.writeVMX()
+      try lab.configure()
+      try lab.startReceiver()
+      try lab.pass()
+      try FileManager.default.removeItem(atPath: "\(lab.sourceFolder)/web01.vmx")
+      let result = try lab.startPass().finish(seconds: 60)
+      #expect(result.status == 1, "\(result.errors)")
+      let offline = try Tool.must([Tool.sender, "status", "--json", "--config", lab.senderConfig])
+      let status = try Lab.decodeStatus(offline)
+      #expect(status.name == "web01" && status.newestPoint != nil && status.state == .failing)
     }
 
     @Test("a kind of disk that cannot be read is refused by name before anything is sent")

@@ -18,7 +18,7 @@ import Testing
       try await CommandRunner(deadlineSeconds: 10).run(["/bin/sh", "-c", "echo broken >&2; exit 3"])
     }
     let text = "\(String(describing: error))"
-    #expect(text.contains("broken") && text.contains("3"))
+    #expect(text.contains("broken") && text.contains("ended with status 3"))
   }
 
   @Test("a command that hangs is ended at its deadline")
@@ -28,6 +28,37 @@ import Testing
       try await CommandRunner(deadlineSeconds: 0.3).run(["/bin/sleep", "60"])
     }
     #expect(Date().timeIntervalSince(began) < 10)
+  }
+
+  @Test("at the deadline every process that the command started is ended with it")
+  func group() async throws {
+    let mark = "100.\(UInt32.random(in: 1...UInt32.max))"
+    let error = await #expect(throws: FailoverError.self) {
+      try await CommandRunner(deadlineSeconds: 0.5).run(["/bin/sh", "-c", "sleep \(mark) & sleep \(mark)"])
+    }
+    guard case .commandKilled? = error else { throw error ?? .files("nothing was thrown") }
+    let left = try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { entry in
+      // A process that ended meanwhile is not left.
+      (try? String(contentsOfFile: "/proc/\(entry)/cmdline", encoding: .utf8))?.contains(mark) ?? false
+    }
+    #expect(left == [])
+  }
+
+  @Test("a command that prints much is read to its end, and the last of it is kept")
+  func muchOutput() async throws {
+    let result = try await CommandRunner(deadlineSeconds: 30).run(
+      ["/bin/sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; echo; echo last"])
+    #expect(result.standardOutput.hasSuffix("x\nlast\n"))
+    #expect(result.standardOutput.utf8.count == CommandRunner.outputLimitBytes)
+  }
+
+  @Test("a command that a signal ended is told in words, with what it printed")
+  func signalled() async {
+    let error = await #expect(throws: FailoverError.self) {
+      try await CommandRunner(deadlineSeconds: 10).run(["/bin/sh", "-c", "echo on stdout.; kill -9 $$"])
+    }
+    let text = error.map { "\($0)" } ?? ""
+    #expect(text.contains("was ended by signal 9 and said: on stdout. Mend"), "\(text)")
   }
 
   @Test("a relative program and a missing one are refused")

@@ -114,6 +114,21 @@ struct ConfigPartTests {
     for code in ExitCode.allCases { #expect(ExitCode.helpText.contains("\(code.rawValue)  \(code.meaning)")) }
   }
 
+  @Test("http and listen on one port are refused in the line of http")
+  func onePort() throws {
+    let text = """
+      listen: 0.0.0.0:9900
+      http: 127.0.0.1:9900
+      stores: [{name: main, path: /srv/dr}]
+      peers: [{name: a, fingerprint: "sha256:\(String(repeating: "0", count: 64))"}]
+      """
+    let error = #expect(throws: ConfigError.self) { try ReceiverConfig.parse(text, path: "r.yaml") }
+    #expect(error?.description.hasPrefix("r.yaml:2:") == true)
+    #expect(error?.description.contains("9900") == true)
+    let free = text.replacing("9900", with: "0")
+    #expect(throws: Never.self) { try ReceiverConfig.parse(free, path: "r.yaml") }
+  }
+
   @Test("stores overlap when one is the other or lies in it")
   func overlaps() {
     #expect(ReceiverConfigSchema.overlaps("/a", "/a") && ReceiverConfigSchema.overlaps("/a/b", "/a"))

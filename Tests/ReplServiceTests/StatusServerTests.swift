@@ -185,6 +185,7 @@ struct StatusServerTests {
       _ = try await StatusServer.start(on: taken, health: { .ok }, provide: { StatusSamples.document })
     }
     #expect(error?.description.hasPrefix("\(taken): the status server cannot listen") == true)
+    #expect(error?.description.contains("in use") == true)
     await first.stop()
     let again = try await StatusServer.start(on: taken, health: { .ok }, provide: { StatusSamples.document })
     #expect(again.port == taken.port)

@@ -49,6 +49,17 @@ struct StatusTextTests {
     #expect(table(document) == "receiver 1, NOT RUNNING, as read from disk, 2026-11-22T12:00:00.000Z\nno VMs")
   }
 
+  @Test("a receiver reads no disks, and what runs there receives")
+  func receiverTable() {
+    var document = StatusSamples.document
+    document.role = .receiver
+    document.vms[2].running?.totalBytes = 0
+    let text = table(document)
+    #expect(text.contains("4.3 s      -     1.5 MiB"))
+    #expect(text.contains("now: send, 1h 1m, 200 GiB received"))
+    #expect(!text.contains("%"))
+  }
+
   @Test("a failure that a later pass made good is not shown")
   func oldFailureIsHistory() {
     var document = StatusSamples.document
