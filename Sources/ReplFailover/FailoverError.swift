@@ -39,8 +39,8 @@ public enum FailoverError: ActionableError {
       "command \(Self.quoted(arguments)) failed: \(why)\(why.hasSuffix(".") ? "" : ".") Mend the cause and "
         + "run failover again: it goes on here"
     case .commandKilled(let arguments, let seconds):
-      "command \(Self.quoted(arguments)) did not end within \(seconds) s and was killed. Mend the cause, or raise "
-        + "failover.deadline, and run failover again: it goes on here"
+      "command \(Self.quoted(arguments)) did not end within \(seconds) s and was killed. Mend the cause, or "
+        + "raise failover.deadline, and run failover again: it goes on here"
     case .notConfirmed(let name): "failover of \(name) was not confirmed: nothing was changed"
     }
   }

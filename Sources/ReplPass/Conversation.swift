@@ -31,7 +31,8 @@ final class Conversation: Sendable {
     return try send(Message.type, prefix: bytes)
   }
 
-  /// Sends the commit unless a `resend` has arrived that it does not know of: false then, and nothing was sent.
+  /// Sends the commit unless a `resend` has arrived that it does not know of: false then, and nothing was
+  /// sent.
   func send(commit: Commit) throws(PassError) -> Bool {
     let bytes: [UInt8]
     do throws(ProtocolError) { bytes = try commit.encode() } catch { throw .wire(error) }

@@ -3,12 +3,13 @@ import ReplModel
 import ReplStandby
 import ReplTransport
 
-/// Looks once a second whether a failover waits for the standby, while a pass may be waiting for a quiet sender; then
-/// ends the connection, so that the pass makes way.
+/// Looks once a second whether a failover waits for the standby, while a pass may be waiting for a quiet
+/// sender; then ends the connection, so that the pass makes way.
 final class FailoverWatch: Sendable {
   private enum State { case watching, found(PassError), ended }
 
-  // SAFETY: the watching thread calls only `checkFailoverRequest`, which reads immutable, thread-safe directories.
+  // SAFETY: the watching thread calls only `checkFailoverRequest`, which reads immutable, thread-safe
+  // directories.
   private nonisolated(unsafe) let standby: Standby
   private let state = Monitor(State.watching)
   private let thread: Monitor<NamedThread?>

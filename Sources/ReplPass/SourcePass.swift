@@ -38,7 +38,8 @@ public final class SourcePass: Sendable {
     var lastEpoch: Epoch?
   }
 
-  /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the pass's threads, a few times a second at most.
+  /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the
+  /// pass's threads, a few times a second at most.
   public init(
     view: VMView, settings: SourceSettings, state: SourceState, lastEpoch: Epoch?, stop: StopSignal,
     time: any TimeSource, progress: @escaping @Sendable (VMStatus.Running) -> Void,
@@ -66,8 +67,8 @@ public final class SourcePass: Sendable {
   public struct Report: Sendable {
     public let point: RecoveryPoint
     public let pass: VMStatus.Pass
-    /// What kept the receiver from saying that the standby disk itself is at the point; nil when it did say so. The
-    /// point exists all the same, in the receiver's journal.
+    /// What kept the receiver from saying that the standby disk itself is at the point; nil when it did say
+    /// so. The point exists all the same, in the receiver's journal.
     public let settleFailure: PassError?
     /// Whether the receiver said that the standby disk itself is at the point.
     public var isSettled: Bool { settleFailure == nil }

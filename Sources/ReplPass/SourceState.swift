@@ -29,8 +29,8 @@ public final class SourceState: Sendable {
 
   public var digestKey: DigestKey? { key.withLock { $0 } }
 
-  /// The key of this installation: the one that is here, or else what `find` answers, kept before anyone uses it. One
-  /// caller at a time: passes that begin together must not make two keys.
+  /// The key of this installation: the one that is here, or else what `find` answers, kept before anyone uses
+  /// it. One caller at a time: passes that begin together must not make two keys.
   func digestKey(orElse find: () throws(PassError) -> DigestKey) throws(PassError) -> DigestKey {
     let outcome = making.withLock { _ -> Result<DigestKey, PassError> in
       if let key = digestKey { return .success(key) }

@@ -39,9 +39,9 @@ extension StatusBoard {
     let known = all.filter {
       !found.contains($0.vm) && StandbyStore.isDirectory(directory, ofVMCalled: $0.name)
     }
-    let entry = known.count == 1 ? known[0] : nil
-    let vm = entry?.vm ?? Self.identity(of: directory)
-    update(vm, name: entry?.name ?? directory, peer: entry?.peer, rpoSeconds: rpoSeconds) { status in
+    let shown = known.count == 1 ? known[0] : nil
+    let vm = shown?.vm ?? Self.identity(of: directory)
+    update(vm, name: shown?.name ?? directory, peer: shown?.peer, rpoSeconds: rpoSeconds) { status in
       let cause = "\(problem)"
       status.state = .stopped
       guard status.lastFailure?.cause != cause else { return }

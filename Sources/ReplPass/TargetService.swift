@@ -25,8 +25,8 @@ public final class TargetService: Sendable {
   let report: @Sendable (Event) -> Void
 
   /// `stores` in the order of the configuration, at least one; new standbys go to the first one unless the
-  /// settings name another for their peer. `missingStores` says why configured stores are not open: while there
-  /// is one, no standby is made, for the VM may have its standby there.
+  /// settings name another for their peer. `missingStores` says why configured stores are not open: while
+  /// there is one, no standby is made, for the VM may have its standby there.
   public init(
     receiver: ReceiverID, settings: TargetSettings, stores: [(name: String, store: StandbyStore)],
     missingStores: [StandbyError] = [], keys: TargetKeys,

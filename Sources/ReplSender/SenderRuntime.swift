@@ -139,6 +139,7 @@ final class SenderRuntime: Sendable {
         reference: report.point.reference, frozenAt: report.point.frozenAt, label: report.point.label)
       status.passesCommitted += 1
     }
+    if let problem = report.settleFailure { noteUnsettled(problem, vm: view.vm, name: name) }
     keep(view.vm)
     logger.info(
       "pass-committed",
@@ -149,6 +150,18 @@ final class SenderRuntime: Sendable {
         "settled": "\(report.isSettled)",
       ])
     return view.vm
+  }
+
+  /// The point exists in the receiver's journal and its disks do not hold it yet: for people to see.
+  private func noteUnsettled(_ error: PassError, vm: VMID, name: String) {
+    let cause =
+      "the recovery point is committed, but the receiver has not brought it into the disks: \(error)"
+    board.update(vm) { status in
+      status.state = error.remedy == .stopVM ? .stopped : .failing
+      status.lastFailure = VMStatus.Failure(
+        at: time.wallTime(), phase: "settle", cause: cause, remedy: error.remedy)
+    }
+    logger.warning("point-not-settled", metadata: ["vm": "\(name)", "cause": "\(error)"])
   }
 
   /// A connection failed and the pass takes it up again: seen at once, although the pass goes on.

@@ -23,8 +23,8 @@ public final class PageScan: Sendable {
     /// threads.
     static let batchTargetBytes = 512 << 10
     static let readBytes = 1 << 20
-    /// A lone changed page must not wait in an open batch until the end of a large disk: it would hold back the
-    /// position from which a cut pass goes on.
+    /// A lone changed page must not wait in an open batch until the end of a large disk: it would hold back
+    /// the position from which a cut pass goes on.
     static let leavesBetweenFlushes = 512
   }
 

@@ -6,9 +6,9 @@ import ReplVMX
 
 /// The freeze provider `none`: a view of the files as they lie there, right for a VM that is powered off.
 ///
-/// That it stands still is checked, not believed: locks and swap files before and after the read, and after it
-/// identity, size and times of every file, opened anew (`VMView.checkUnchanged`). With `allowFuzzy` a running VM is read all the same and the
-/// point says so.
+/// That it stands still is checked, not believed: locks and swap files before and after the read, and after
+/// it identity, size and times of every file, opened anew (`VMView.checkUnchanged`). With `allowFuzzy` a
+/// running VM is read all the same and the point says so.
 public struct PoweredOffView: Sendable {
   public let vmxPath: String
   public let allowFuzzy: Bool

@@ -48,8 +48,8 @@ extension StandbyStore {
           "\(root.path)/\(name) is standby \(catalog.directoryName), renamed: it is used as it is")
       } else if hasPrivateDirectory(name) {
         remarks.append(
-          "\(root.path)/\(name) has a \(StandbyLayout.privateDirectory) folder but no readable catalog: it is not "
-            + "used; restore the catalog, or move the folder out of the store")
+          "\(root.path)/\(name) has a \(StandbyLayout.privateDirectory) folder but no readable catalog: it "
+            + "is not used; restore the catalog, or move the folder out of the store")
       }
     }
     return remarks
