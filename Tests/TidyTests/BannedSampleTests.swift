@@ -51,6 +51,7 @@ struct BannedSampleTests {
     Sample("try-optional", "// The file may be gone, which is what is wanted.\nlet value = try? read()"),
     Sample("try-optional", "let value = try? read()  // nil means missing"),
     Sample("try-optional", "let text = \"try? this\""),
+    Sample("try-optional", "let name = entry?.name"),
     Sample("string-format", "let text = String(decoding: bytes, as: UTF8.self)"),
     Sample("print", "printer.print(\"x\")\nblueprint(x)\nlet printable = 1"),
     Sample("print", "print(\"table\")", in: "ReplSender"),
