@@ -40,7 +40,8 @@ struct BannedRule: Sendable {
       advice:
         "`try?` loses the error: catch it, or say in a comment on this line or the one before why it may go",
       applies: { $0.part == .sources },
-      matches: { file, line in file.text.code[line].contains(/\btry\?/) && !hasComment(file.text, near: line) }),
+      matches: { file, line in file.text.code[line].contains(/\btry\?/) && !hasComment(file.text, near: line)
+      }),
     call(
       "string-format", ["String"], argument: "format:",
       "`String(format:` needs Foundation and is slow: use interpolation, or HexText for hexadecimal"),
