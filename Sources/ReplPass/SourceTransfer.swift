@@ -18,6 +18,8 @@ final class SourceTransfer: Sendable {
   private let offer: Offer
   private let accept: Accept
   private let sent: Mutex<Sent>
+  /// The scan while it runs.
+  private let running = Mutex<PageScan?>(nil)
 
   /// What was sent on this connection; the commit claims it.
   private struct Sent {
@@ -80,8 +82,12 @@ final class SourceTransfer: Sendable {
 
   private func sendChanges() throws(PassError) {
     let scan = PageScan(disks: disks, key: key, codec: codec, tracker: pass.tracker)
+    running.withLock { $0 = scan }
+    // Whoever fails from here on finds the scan; whoever failed before is seen here.
+    if let failure = window.failure { throw failure }
     scan.start()
     defer {
+      running.withLock { $0 = nil }
       scan.stop()
       let counts = scan.counts
       pass.addCounts(
@@ -95,7 +101,10 @@ final class SourceTransfer: Sendable {
   }
 
   private func nextBatch(_ scan: PageScan) throws(PassError) -> OutgoingBatch? {
-    do throws(SourceError) { return try scan.next() } catch { throw .source(error) }
+    do throws(SourceError) { return try scan.next() } catch {
+      // A scan that was stopped was stopped for a reason.
+      throw window.failure ?? .source(error)
+    }
   }
 
   private func send(_ batch: OutgoingBatch) throws(PassError) {
@@ -251,14 +260,13 @@ final class SourceTransfer: Sendable {
         case .settled:
           window.noteSettled()
           return
-        case .goodbye:
-          window.fail(conversation.unexpected(.goodbye))
-          return
         default: throw conversation.unexpected(frame.type)
         }
       }
     } catch {
       window.fail(error)
+      // The sending thread may be waiting for a change on a disk that has none.
+      running.withLock { $0 }?.cancel()
     }
   }
 }

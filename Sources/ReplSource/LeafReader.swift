@@ -31,7 +31,8 @@ struct LeafReader {
       held.deallocate()
     }
     var leavesUntilFlush = PageScan.Limits.leavesBetweenFlushes
-    while let (number, token) = scan.tracker.take() {
+    // Asked for at every leaf: where nothing has changed, no queue is touched that could tell.
+    while !scan.isStopped, let (number, token) = scan.tracker.take() {
       let (diskIndex, leaf) = locate(number)
       counts = PageScan.Counts()
       guard try process(leaf, number: number, diskIndex: diskIndex) else { return }

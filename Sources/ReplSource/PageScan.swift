@@ -85,7 +85,10 @@ public final class PageScan: Sendable {
   public func next() throws(SourceError) -> OutgoingBatch? {
     if let batch = ready.pop() { return batch }
     joinThreads()
-    if let failure = shared.withLock({ $0.failure }) { throw failure }
+    let (failure, isStopped) = shared.withLock { ($0.failure, $0.isStopped) }
+    if let failure { throw failure }
+    // Half a scan must never pass for a whole one.
+    if isStopped { throw .stopped }
     return nil
   }
 
@@ -96,11 +99,19 @@ public final class PageScan: Sendable {
 
   /// Ends all threads and waits for them.
   public func stop() {
+    cancel()
+    joinThreads()
+  }
+
+  /// Tells all threads to end at their next leaf or batch; `next` throws then. From any thread.
+  public func cancel() {
+    shared.withLock { $0.isStopped = true }
     found.cancel()
     ready.cancel()
     buffers.cancel()
-    joinThreads()
   }
+
+  var isStopped: Bool { shared.withLock { $0.isStopped } }
 
   public var counts: [Counts] { shared.withLock { $0.counts } }
 
@@ -115,9 +126,7 @@ public final class PageScan: Sendable {
 
   private func fail(_ error: SourceError) {
     shared.withLock { if $0.failure == nil { $0.failure = error } }
-    found.cancel()
-    ready.cancel()
-    buffers.cancel()
+    cancel()
   }
 
   private func runReader() {

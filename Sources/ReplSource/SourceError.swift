@@ -27,9 +27,12 @@ public enum SourceError: ActionableError {
   /// The files changed although they were to hold still.
   case changed(path: String, what: String)
   case compression(String)
+  /// The scan was ended before it was through.
+  case stopped
 
   public var remedy: Remedy {
     switch self {
+    case .stopped: .retryPass
     case .vmx, .noIdentity, .badIdentity, .sharedIdentity, .noDisks, .sameFile, .tooLarge: .stopVM
     case .disk(_, let error): error.remedy
     case .io(let error): error.remedy
@@ -67,6 +70,7 @@ public enum SourceError: ActionableError {
     case .changed(let path, let what):
       "\(path): \(what) while it was read: the copy would mix old and new, so the pass is dropped "
         + "and tried again"
+    case .stopped: "the scan was ended before it was through"
     case .compression(let detail): "compressing a run failed: \(detail)"
     }
   }

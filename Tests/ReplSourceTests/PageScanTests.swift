@@ -176,6 +176,29 @@ private final class HoleyDisk: BlockReadable {
     #expect(plain.codecs == [.raw] && plain.image == disk.bytes)
   }
 
+  @Test("a scan that is cancelled ends at once, also where nothing changes, and never passes for a whole one")
+  func cancelled() throws {
+    let disk = CountingDisk(sizeBytes: 4 << 30)
+    let grid = try #require(PageGrid(sizeBytes: disk.sizeBytes, pageSizeBytes: 65_536))
+    let machine = SimulatedMachine(disks: ["maps"])
+    let format = DigestMapFormat(disk: DiskID(high: 1, low: 1), grid: grid, keyID: Self.key.id)
+    let base = try DigestMap.create("base", in: machine.disk("maps"), format: format)
+    _ = try base.finish(at: PointReference(epoch: Epoch(1), number: 1), pass: .random())
+    let delta = try DigestDelta.create("delta", in: machine.disk("maps"), over: base)
+    let scan = PageScan(
+      disks: [ScanDisk(image: disk, grid: grid, base: base, held: base, delta: delta)], key: Self.key,
+      codec: .zstd, tracker: ResumeTracker(leafCount: grid.leafCount))
+    scan.start()
+    disk.waitForFirstRead()
+    scan.cancel()
+    let error = #expect(throws: SourceError.self) { while try scan.next() != nil {} }
+    guard case .stopped = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(disk.readCount < 200, "of 4096 reads, \(disk.readCount) were made")
+  }
+
   @Test("a read error ends the scan with that error")
   func readError() throws {
     let disk = HoleyDisk([UInt8](repeating: 1, count: 4096), allocated: [ByteRange(offset: 0, length: 4096)])
@@ -206,5 +229,25 @@ private final class BrokenDisk: BlockReadable {
   }
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     try disk.allocatedRange(atOrAfter: offset)
+  }
+}
+
+/// Zeros that must be read; counts the reads.
+private final class CountingDisk: BlockReadable {
+  let sizeBytes: Int64
+  private let reads = Monitor(0)
+
+  init(sizeBytes: Int64) { self.sizeBytes = sizeBytes }
+
+  var readCount: Int { reads.withLock { $0 } }
+  func waitForFirstRead() { _ = reads.wait(seconds: 10) { $0 > 0 ? true : nil } }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
+    buffer.initializeMemory(as: UInt8.self, repeating: 0)
+    reads.withLock { $0 += 1 }
+  }
+
+  func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
+    offset < sizeBytes ? ByteRange(offset: offset, length: sizeBytes - offset) : nil
   }
 }
