@@ -74,9 +74,6 @@ public final class IncomingPass {
   /// this pass and of an interrupted one. The source sends what differs from this.
   public func digestView(disk index: Int) -> any DigestView { targets[index].overlay.delta }
 
-  /// Bytes that the journal may still take.
-  public func journalBudgetBytes() throws(StandbyError) -> Int64 { try standby.freeBytesAboveFloor() }
-
   // MARK: - Taking
 
   /// Takes one batch: bounds, inflating and digests are checked before anything is written. Not durable
