@@ -4,8 +4,8 @@ import ReplDigest
 import ReplIO
 import ReplModel
 
-/// One reader thread of a scan: takes leaves in order, reads what is allocated, digests, compares with what
-/// the receiver holds and cuts the differences into batches.
+/// One reader thread of a scan: takes the leaves that may hold something, in order, reads what is allocated,
+/// digests, compares with what the receiver holds and cuts the differences into batches.
 struct LeafReader {
   private let scan: PageScan
   private let digester: PageDigester
@@ -32,12 +32,11 @@ struct LeafReader {
     }
     var leavesUntilFlush = PageScan.Limits.leavesBetweenFlushes
     // Asked for at every leaf: where nothing has changed, no queue is touched that could tell.
-    while !scan.isStopped, let (number, token) = scan.tracker.take() {
-      let (diskIndex, leaf) = locate(number)
+    while !scan.isStopped, let leaf = try scan.cursor.next() {
       counts = PageScan.Counts()
-      guard try process(leaf, number: number, diskIndex: diskIndex) else { return }
-      scan.add(counts, disk: diskIndex)
-      scan.tracker.release(token)
+      guard try process(leaf.index, number: leaf.number, diskIndex: leaf.diskIndex) else { return }
+      scan.add(counts, disk: leaf.diskIndex)
+      scan.tracker.release(leaf.token)
       leavesUntilFlush -= 1
       if leavesUntilFlush == 0 {
         cutter.flush()
@@ -45,15 +44,6 @@ struct LeafReader {
       }
     }
     cutter.flush()
-  }
-
-  private func locate(_ number: Int64) -> (disk: Int, leaf: Int64) {
-    var rest = number
-    for (index, disk) in scan.disks.enumerated() {
-      if rest < disk.grid.leafCount { return (index, rest) }
-      rest -= disk.grid.leafCount
-    }
-    preconditionFailure("leaf \(number) lies behind the last disk")
   }
 
   /// False when the scan was stopped.

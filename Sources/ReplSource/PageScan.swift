@@ -40,6 +40,7 @@ public final class PageScan: Sendable {
   let key: DigestKey
   let codec: Codec
   let tracker: ResumeTracker
+  let cursor: LeafCursor
   let found = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
   let ready = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
   let buffers = BoundedQueue<AlignedBuffer>(capacity: Limits.bufferCount)
@@ -60,6 +61,7 @@ public final class PageScan: Sendable {
     self.key = key
     self.codec = codec
     self.tracker = tracker
+    cursor = LeafCursor(disks: disks, tracker: tracker)
     shared = Mutex(Shared(counts: disks.map { _ in Counts() }))
   }
 

@@ -10,26 +10,33 @@ public final class ResumeTracker: Sendable {
   public struct Token: Hashable, Sendable { let number: UInt64 }
 
   private struct State {
-    var nextLeaf: Int64 = 0
+    var nextLeaf: Int64
     var nextToken: UInt64 = 0
     var held: [Token: Int64] = [:]
   }
 
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   let leafCount: Int64
 
-  /// Leaves are numbered across all disks of the pass, disk after disk.
-  public init(leafCount: Int64) { self.leafCount = leafCount }
+  /// Leaves are numbered across all disks of the pass, disk after disk. Those below `first` are left out.
+  public init(leafCount: Int64, startingAt first: Int64 = 0) {
+    self.leafCount = leafCount
+    state = Mutex(State(nextLeaf: min(max(0, first), leafCount)))
+  }
 
-  /// Takes the next leaf under a new token; nil at the end.
-  func take() -> (leaf: Int64, token: Token)? {
+  /// Takes the next leaf under a new token; nil at the end. Leaves below `least` hold nothing and count as
+  /// scanned.
+  func take(atOrAfter least: Int64 = 0) -> (leaf: Int64, token: Token)? {
     state.withLock { state in
-      guard state.nextLeaf < leafCount else { return nil }
-      let leaf = state.nextLeaf
-      state.nextLeaf += 1
+      let leaf = max(state.nextLeaf, least)
+      guard leaf < leafCount else { return nil }
+      state.nextLeaf = leaf + 1
       return (leaf, Self.hold(leaf, &state))
     }
   }
+
+  /// Nothing is left to scan.
+  func skipToEnd() { state.withLock { $0.nextLeaf = leafCount } }
 
   /// Keeps the position from passing `leaf` until the token is released.
   public func hold(_ leaf: Int64) -> Token { state.withLock { Self.hold(leaf, &$0) } }
