@@ -3,11 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <iconv.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,4 +64,36 @@ int repl_range_is_locked(int fd, int64_t offset, int64_t length) {
   lock.l_len = length;
   if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -1;
   return lock.l_type == F_UNLCK ? 0 : 1;
+}
+
+int64_t repl_device_size(int fd) {
+  uint64_t size = 0;
+  if (ioctl(fd, BLKGETSIZE64, &size) != 0) return -1;
+  if (size > INT64_MAX) {
+    errno = EOVERFLOW;
+    return -1;
+  }
+  return (int64_t)size;
+}
+
+int repl_clone_file(int fd, int source) { return ioctl(fd, FICLONE, source); }
+
+int64_t repl_convert_to_utf8(const char *charset, const uint8_t *bytes, size_t count, uint8_t *text, size_t capacity) {
+  iconv_t state = iconv_open("UTF-8", charset);
+  if (state == (iconv_t)-1) return -2;
+  char *in = (char *)bytes, *out = (char *)text;
+  size_t left = count, room = capacity;
+  int64_t result = (int64_t)iconv(state, &in, &left, &out, &room);
+  // The second call writes what a stateful character set still holds back.
+  if (result == 0) result = (int64_t)iconv(state, NULL, NULL, &out, &room);
+  if (result == 0 && left == 0) result = (int64_t)(capacity - room);
+  else result = errno == E2BIG ? -3 : -1;
+  iconv_close(state);
+  return result;
+}
+
+int64_t repl_filesystem_type(int fd) {
+  struct statfs status;
+  if (fstatfs(fd, &status) != 0) return -1;
+  return (int64_t)(uint32_t)status.f_type;
 }

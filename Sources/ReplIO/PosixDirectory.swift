@@ -57,6 +57,22 @@ public final class PosixDirectory: StorageDirectory {
     return file
   }
 
+  /// Opens a plain file for reading by a name whose bytes are no UTF-8, which Linux allows. May be a relative
+  /// path of several components.
+  /// - Parameter shown: the name for messages.
+  public func openPosixFile(rawName: [UInt8], shown: String) throws(IOError) -> PosixFile {
+    let full = childPath(shown)
+    guard let first = rawName.first, first != UInt8(ascii: "/"), !rawName.contains(0) else {
+      throw IOError(.refusedName, "open", path: full)
+    }
+    let name = rawName.map { CChar(bitPattern: $0) } + [0]
+    let opened = repl_openat_beneath(descriptor, name, O_RDONLY | O_NOFOLLOW, 0)
+    guard opened >= 0 else { throw .current("open", path: full) }
+    let file = PosixFile(descriptor: opened, path: full)
+    guard try file.status().isRegularFile else { throw IOError(.wrongFileType, "open", path: full) }
+    return file
+  }
+
   /// A directory right beneath this one; never through a symbolic link.
   public func openDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
     try checkName(name)

@@ -21,7 +21,13 @@ public final class PosixFile: StorageFile {
     (try? currentSizeBytes()) ?? 0
   }
 
-  public func currentSizeBytes() throws(IOError) -> Int64 { try status().sizeBytes }
+  public func currentSizeBytes() throws(IOError) -> Int64 {
+    let status = try status()
+    guard status.isBlockDevice else { return status.sizeBytes }
+    let size = repl_device_size(descriptor)
+    guard size >= 0 else { throw .current("query size", path: path) }
+    return size
+  }
 
   /// What `fstat` says.
   public func status() throws(IOError) -> FileStatus {
@@ -122,6 +128,7 @@ public struct FileStatus: Hashable, Sendable {
 
   public var isRegularFile: Bool { mode & S_IFMT == S_IFREG }
   public var isDirectory: Bool { mode & S_IFMT == S_IFDIR }
+  public var isBlockDevice: Bool { mode & S_IFMT == S_IFBLK }
   /// Permission bits, such as 0o600.
   public var permissions: UInt32 { mode & 0o7777 }
 }

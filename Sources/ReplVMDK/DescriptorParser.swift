@@ -40,10 +40,10 @@ struct DescriptorParser {
     }
     let contentID = try identifier("cid")
     let parent = try identifier("parentcid")
+    let hint = try hint(encoding)
     return VMDKDescriptor(
       version: try version(), contentID: contentID, parentContentID: parent == .max ? nil : parent,
-      parentFileNameHint: text("parentfilenamehint").flatMap { $0.isEmpty ? nil : $0 },
-      createType: createType,
+      parentFileNameHint: hint?.text, rawParentFileNameHint: hint?.raw, createType: createType,
       changeTrackPath: text("changetrackpath"), isEncrypted: header["encryptionkeys"] != nil,
       extents: extents,
       diskDataBase: diskDataBase, sectorCount: try total(of: extents))
@@ -172,6 +172,11 @@ struct DescriptorParser {
   private func encoding() throws(VMDKError) -> DescriptorEncoding {
     guard let text = text("encoding"), !text.isEmpty else { return .utf8 }
     return DescriptorEncoding(text)
+  }
+
+  private func hint(_ encoding: DescriptorEncoding) throws(VMDKError) -> EncodedName? {
+    guard let found = header["parentfilenamehint"], !found.value.isEmpty else { return nil }
+    return try encoding.name(found.value, in: path, line: found.line)
   }
 
   private func decodedExtents(_ encoding: DescriptorEncoding) throws(VMDKError) -> [VMDKExtentLine] {

@@ -65,26 +65,11 @@ struct ExtentWords {
   }
 
   func decoded(_ encoding: DescriptorEncoding, path: String) throws(VMDKError) -> VMDKExtentLine {
-    var fileName: String?
-    if let name {
-      guard let text = encoding.decode(name) else { throw undecodable(encoding, path) }
-      fileName = text
-    }
+    var fileName: EncodedName?
+    if let name { fileName = try encoding.name(name, in: path, line: line) }
     return VMDKExtentLine(
-      access: access, sectorCount: sectorCount, kind: kind, fileName: fileName, offsetSectors: offsetSectors,
-      namesDevice: namesDevice, line: line)
-  }
-
-  private func undecodable(_ encoding: DescriptorEncoding, _ path: String) -> VMDKError {
-    if case .other(let label) = encoding {
-      return VMDKError(
-        .unknownEncoding, path, .line(line),
-        "encoding \"\(SafeText.printable(label, limit: 32))\" is read only for names of plain ASCII: rename"
-          + " the disk"
-      )
-    }
-    return VMDKError(
-      .undecodableName, path, .line(line), "the file name is not valid in the descriptor's encoding")
+      access: access, sectorCount: sectorCount, kind: kind, fileName: fileName?.text,
+      offsetSectors: offsetSectors, namesDevice: namesDevice, line: line, rawFileName: fileName?.raw)
   }
 
   // MARK: Words

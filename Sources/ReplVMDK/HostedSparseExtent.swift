@@ -1,82 +1,56 @@
-import Glibc
 import ReplIO
 import ReplModel
 
-/// A sparse extent: grains of a fixed size, found through tables, zeros where there is none.
-final class HostedSparseExtent: BlockReadable {
+/// A hosted sparse extent (`KDMV`) whose grains lie in the file as they are.
+final class HostedSparseExtent: LinkExtent {
   let sizeBytes: Int64
-  private let file: PosixFile
-  private let tables: GrainTables
-  private let grainBytes: Int64
-  private let entriesPerTable: Int64
+  private let file: any StorageFile
+  private let walk: GrainTableWalk
 
-  init(header: HostedSparseHeader, file: PosixFile, fileSizeBytes: Int64) {
-    sizeBytes = header.capacitySectors * Limits.sectorBytes
+  init(_ tables: HostedSparseTables, _ file: any StorageFile, _ context: ExtentContext) {
+    sizeBytes = tables.shape.sizeBytes
     self.file = file
-    tables = GrainTables(header: header, file: file, fileSizeBytes: fileSizeBytes)
-    grainBytes = header.grainSectors * Limits.sectorBytes
-    entriesPerTable = header.entriesPerTable
+    walk = GrainTableWalk(tables, context)
+  }
+
+  /// Opens the extent.
+  /// - Parameters:
+  ///   - path: for messages.
+  ///   - extentSectors: what the extent line says.
+  ///   - context: one for all extents of a disk.
+  static func open(
+    file: any StorageFile, path: String, extentSectors: Int64, context: ExtentContext = ExtentContext()
+  ) throws(VMDKError) -> OpenedExtent {
+    let head = try ExtentHead(file, path: path)
+    let header = try HostedSparseHeader(
+      decoding: head.bytes(at: 0, count: HostedSparseHeader.byteCount), fileSizeBytes: head.fileSizeBytes,
+      path: path)
+    try head.checkCapacity(header.capacitySectors, extentSectors: extentSectors)
+    guard !header.isCompressed, let directory = header.directory else {
+      throw head.refuse(.badCompression, "the grains are compressed, which this kind of extent is not")
+    }
+    let tables = HostedSparseTables(
+      header: header, directory: directory, file: file, path: path, fileSizeBytes: head.fileSizeBytes,
+      context)
+    return OpenedExtent(
+      extent: HostedSparseExtent(tables, file, context), warnings: warnings(header, path),
+      isMarkedInUse: header.isMarkedInUse)
+  }
+
+  /// What a header says that people should know.
+  static func warnings(_ header: HostedSparseHeader, _ path: String) -> [String] {
+    let shown = SafeText.printable(path)
+    let inUse = header.isMarkedInUse ? "\(shown): the image is in use, or was when its host stopped" : nil
+    return [header.warning, inUse].compactMap { $0 }
+  }
+
+  func piece(at offset: Int64) throws(IOError) -> LinkPiece { try walk.piece(at: offset) }
+
+  func nextPresent(atOrAfter offset: Int64) throws(IOError) -> Int64? {
+    try walk.nextPresent(atOrAfter: offset)
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
-    guard let start = buffer.baseAddress else { return }
-    var done = 0
-    while done < buffer.count {
-      let span = try span(at: offset + Int64(done), limitBytes: Int64(buffer.count - done))
-      let part = UnsafeMutableRawBufferPointer(start: start + done, count: Int(span.length))
-      if let place = span.fileOffset {
-        try file.read(into: part, at: place)
-      } else {
-        memset(start + done, 0, part.count)
-      }
-      done += part.count
-    }
-  }
-
-  func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
-    var position = max(0, offset)
-    while position < sizeBytes {
-      let span = try span(at: position, limitBytes: sizeBytes - position)
-      if span.fileOffset != nil { return try allocatedRange(from: position, first: span.length) }
-      position += span.length
-    }
-    return nil
-  }
-
-  private func allocatedRange(from start: Int64, first length: Int64) throws(IOError) -> ByteRange {
-    var end = start + length
-    while end < sizeBytes, end - start < Limits.allocatedRangeBytes {
-      let next = try span(at: end, limitBytes: sizeBytes - end)
-      guard next.fileOffset != nil else { break }
-      end += next.length
-    }
-    return ByteRange(offset: start, length: end - start)
-  }
-
-  /// Bytes that lie side by side in the file, or that are all zeros.
-  private struct Span {
-    let length: Int64
-    let fileOffset: Int64?
-  }
-
-  /// The longest span from `offset` inside one grain table.
-  private func span(at offset: Int64, limitBytes: Int64) throws(IOError) -> Span {
-    let grain = offset / grainBytes
-    let table = try tables.table(grain / entriesPerTable)
-    let tableEnd = (grain / entriesPerTable + 1) * entriesPerTable * grainBytes
-    let limit = min(limitBytes, tableEnd - offset)
-    guard !table.isEmpty else { return Span(length: limit, fileOffset: nil) }
-    var position = Int(grain % entriesPerTable)
-    let first = Int64(table[position])
-    let inGrain = offset % grainBytes
-    var length = grainBytes - inGrain
-    var next = first == 0 ? 0 : first + grainBytes / Limits.sectorBytes
-    while length < limit, position + 1 < table.count, Int64(table[position + 1]) == next {
-      position += 1
-      length += grainBytes
-      if first != 0 { next += grainBytes / Limits.sectorBytes }
-    }
-    let place = first == 0 ? nil : first * Limits.sectorBytes + inGrain
-    return Span(length: min(length, limit), fileOffset: place)
+    try walk.read(from: file, into: buffer, at: offset)
   }
 }

@@ -33,6 +33,29 @@ struct KeptFacts {
     self.warnings = warnings
   }
 
+  /// Of a chain, the child's data base first: a key that it lacks is looked up in its parents, as VMware
+  /// does.
+  init(ofChain dataBases: [[DiskFacts.Entry]]) {
+    var merged: [DiskFacts.Entry] = []
+    var warnings: [String] = []
+    for (index, entries) in dataBases.enumerated() {
+      let kept = KeptFacts(of: entries)
+      let known = Set(merged.map { Self.group(of: $0.key) })
+      // The long content ID speaks of one link's content.
+      merged += kept.facts.entries.filter {
+        !known.contains(Self.group(of: $0.key)) && (index == 0 || $0.key != "longContentID")
+      }
+      if index == 0 { warnings = kept.warnings }
+    }
+    facts = DiskFacts(entries: merged)
+    self.warnings = warnings
+  }
+
+  /// Half of one geometry with half of another would be no geometry.
+  private static func group(of key: String) -> String {
+    key.hasPrefix("geometry.") ? "geometry" : key
+  }
+
   /// Printable ASCII without a quote, which would end the value, and without an overlong value.
   static func isSafe(_ value: String) -> Bool {
     value.utf8.count <= Limits.factValueBytes

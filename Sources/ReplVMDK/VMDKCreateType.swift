@@ -22,48 +22,70 @@ public enum VMDKCreateType: String, Sendable, CaseIterable {
     default: return nil
     }
   }
+}
 
-  /// The extents that a disk of this kind is made of, when it can be read here; otherwise the sentence that
-  /// refuses it.
+extension VMDKCreateType {
+  /// Whether a disk of this kind can be read here; the sentences say what to do where it cannot.
   enum Reading: Equatable {
-    case extents(VMDKExtentLine.Kind)
+    case files
+    /// Only with a device of this machine in place of the extent.
+    case devices(String)
     case refused(String)
   }
 
   var reading: Reading {
     switch self {
-    case .monolithicFlat, .twoGbMaxExtentFlat: .extents(.flat)
-    case .vmfs, .vmfsThin, .vmfsPreallocated, .vmfsEagerZeroedThick, .vmfsThick: .extents(.vmfs)
-    case .monolithicSparse: .extents(.sparse)
-    case .streamOptimized:
-      .refused(
-        "it is a compressed export, not a disk that a VM runs on: deploy it, or convert it to monolithicFlat")
-    case .twoGbMaxExtentSparse:
-      .refused("split sparse disks are not read yet: convert it (vmware-vdiskmanager -r DISK -t 3 NEW)")
-    case .custom:
-      .refused("disks of mixed extents are not read yet: convert it to monolithicFlat")
-    case .vmfsSparse, .seSparse:
-      .refused(
-        "it is the delta of a snapshot, and snapshots are not read yet: delete (consolidate) the snapshot")
     case .vsanSparse:
       .refused(
         "it is a vSAN object that no file holds: delete (consolidate) the snapshot, or move the disk off vSAN"
-      )
-    case .vmfsRDM:
-      .refused(
-        "it maps a LUN (RDM, virtual mode) and holds no data: migrate it to a VMDK, or replicate the LUN by"
-          + " itself"
       )
     case .vmfsRDMP:
       .refused(
         "it maps a LUN (RDM, physical mode) and holds no data: replicate the LUN by itself, or exclude the"
           + " disk"
       )
-    case .vmfsRaw, .fullDevice, .partitionedDevice:
-      .refused(
-        "it stands for a device of the host, not for a file: replicate the device by itself, or exclude the"
-          + " disk"
+    case .vmfsRDM:
+      .devices(
+        "it maps a LUN (RDM, virtual mode) and holds no data: name the LUN's block device here in the"
+          + " settings, migrate the disk to a VMDK, or exclude it"
       )
+    case .vmfsRaw, .fullDevice, .partitionedDevice:
+      .devices(
+        "it stands for a device of the host, not for a file: name the block device here in the settings, or"
+          + " exclude the disk"
+      )
+    default: .files
+    }
+  }
+
+  /// The extents that a disk of this kind is made of.
+  var extentKinds: [VMDKExtentLine.Kind] {
+    switch self {
+    case .monolithicFlat, .twoGbMaxExtentFlat, .fullDevice: [.flat]
+    case .partitionedDevice: [.flat, .zero]
+    case .vmfs, .vmfsThin, .vmfsPreallocated, .vmfsEagerZeroedThick, .vmfsThick: [.vmfs]
+    case .monolithicSparse, .twoGbMaxExtentSparse, .streamOptimized: [.sparse]
+    case .vmfsSparse: [.vmfsSparse]
+    case .seSparse: [.seSparse]
+    case .vsanSparse: [.vsanSparse]
+    case .vmfsRDM, .vmfsRDMP: [.vmfsRDM]
+    case .vmfsRaw: [.vmfsRaw]
+    case .custom: [.flat, .sparse, .zero, .vmfs, .vmfsSparse, .seSparse]
+    }
+  }
+
+  /// The descriptor lies in the image itself.
+  var isEmbedded: Bool { self == .monolithicSparse || self == .streamOptimized }
+
+  /// Whether the extent is no file: a partition table beside the descriptor is the one file of a partitioned
+  /// device.
+  func isDevice(_ extent: VMDKExtentLine) -> Bool {
+    switch self {
+    case .vmfsRDM, .vmfsRDMP, .vmfsRaw, .fullDevice: true
+    case .partitionedDevice:
+      extent.kind == .flat
+        && (extent.namesDevice || PathText.isAbsolute(PathText.slashed(extent.fileName ?? "")))
+    default: extent.namesDevice
     }
   }
 }

@@ -12,6 +12,8 @@ public struct VMDKDescriptor: Sendable {
   /// Nil when the disk has no parent.
   public let parentContentID: UInt32?
   public let parentFileNameHint: String?
+  /// The bytes of the hint, when they are not its UTF-8.
+  let rawParentFileNameHint: [UInt8]?
   public let createType: VMDKCreateType
   public let changeTrackPath: String?
   /// The extents hold ciphertext.

@@ -44,7 +44,8 @@ public struct VMDKError: ActionableError, Hashable {
   public var remedy: Remedy {
     switch code {
     case .unknownCreateType, .unsupportedCreateType, .unsupportedFormat, .encrypted, .nameLeavesFolder,
-      .unsafeName, .symbolicLink, .notARegularFile, .unknownEncoding, .sizeNotInSectors, .badStandbyName:
+      .unsafeName, .ambiguousName, .noAccess, .notABlockDevice, .symbolicLink, .notARegularFile,
+      .unknownEncoding, .sizeNotInSectors, .badStandbyName:
       .stopVM
     default: cause?.remedy ?? .abandonPass
     }
@@ -58,19 +59,22 @@ extension VMDKError {
     case notADescriptor, descriptorTooLarge, tooManyLines, strayNUL, unreadableLine, missingQuote
     case duplicateKey, missingKey, badVersion, badContentID, unknownEncoding, undecodableName
     // What kind of disk it is.
-    case unknownCreateType, unsupportedCreateType, encrypted, hasParent, parentContradiction,
+    case unknownCreateType, unsupportedCreateType, encrypted, parentContradiction,
       contradictoryExtents
+    // Chains.
+    case parentMissing, parentContentMismatch, parentCapacityDiffers, chainCycle, chainTooDeep
     // Extent lines.
     case unknownAccess, noAccess, unknownExtentType, badSectorCount, missingOffset, badOffset, missingName,
       noExtents
-    case tooManyExtents, diskTooLarge, nameLeavesFolder, unsafeName
+    case tooManyExtents, diskTooLarge, nameLeavesFolder, unsafeName, ambiguousName
     // Extent files.
-    case missingFile, symbolicLink, notARegularFile, sameRangeTwice, fileTooShort, io
+    case missingFile, symbolicLink, notARegularFile, notABlockDevice, sameRangeTwice, fileTooShort, io
     // Sparse images.
     case unsupportedFormat, unfinishedFile, truncatedHeader, unsupportedVersion, unknownFlags, badCompression
     case textModeDamage, badGrainSize, badTableSize, badCapacity, outsideFile, directoryTooLarge,
       capacityMismatch
-    case noEmbeddedDescriptor
+    case noEmbeddedDescriptor, wrongMagic, badDirectory, noFooter, badFooter, reservedNotZero
+    case journalNotReplayed
     // Writing the standby's descriptor.
     case sizeNotInSectors, badStandbyName
   }

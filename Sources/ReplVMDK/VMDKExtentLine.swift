@@ -33,4 +33,6 @@ public struct VMDKExtentLine: Hashable, Sendable {
   public let namesDevice: Bool
   /// Line of the descriptor, from 1.
   public let line: Int
+  /// The bytes of the name as they stand in the descriptor, when they are not the UTF-8 of `fileName`.
+  var rawFileName: [UInt8]?
 }

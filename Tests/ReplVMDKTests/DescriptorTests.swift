@@ -102,6 +102,14 @@ private func failure(_ text: String) throws -> VMDKError {
       ("CID=a1b2c3d4\n", "", .missingKey, "there is no CID line"),
       ("parentCID=ffffffff\n", "", .missingKey, "there is no parentCID line"),
       ("CID=a1b2c3d4\n", "CID=1\nCID=1\n", .duplicateKey, "d.vmdk: line 4: CID stands in line 3 already"),
+      (
+        "parentCID=ffffffff\n", "parentCID=ffffffff\nparentcid=1\n", .duplicateKey,
+        "d.vmdk: line 5: parentcid stands in line 4 already"
+      ),
+      (
+        "createType=", "CREATETYPE=\"vmfs\"\ncreateType=", .duplicateKey,
+        "d.vmdk: line 6: createType stands in line 5 already"
+      ),
       ("version=1", "version=4", .badVersion, "d.vmdk: line 2: version 4 is not known (1 to 3 are)"),
       ("version=1", "version=x", .badVersion, "version x is not known"),
       (
@@ -166,7 +174,7 @@ private func failure(_ text: String) throws -> VMDKError {
     let huge = [UInt8](repeating: UInt8(ascii: "#"), count: (10 << 20) + 1)
     let error = try #require(throws: VMDKError.self) { _ = try VMDKDescriptor.parse(huge, path: "d.vmdk") }
     #expect(error.code == .descriptorTooLarge)
-    let many = String(repeating: "RW 1 FLAT \"a\" 0\n", count: 8193)
+    let many = String(repeating: "RW 1 FLAT \"a\" 0\n", count: 32_769)
     #expect(try failure(descriptorText(extents: many)).code == .tooManyExtents)
   }
 
@@ -182,13 +190,37 @@ private func failure(_ text: String) throws -> VMDKError {
     }
     #expect(try name(text("UTF-8", Array("Büro".utf8))) == "Büro")
     #expect(try name(text("windows-1252", [0x42, 0xFC, 0x80])) == "Bü€")
-    #expect(try name(text("GBK", Array("plain".utf8))) == "plain")
-    let unknown = try #require(throws: VMDKError.self) { _ = try name(text("GBK", [0xB0, 0xA1])) }
-    #expect(unknown.code == .unknownEncoding && unknown.remedy == .stopVM)
+    // 服务器 in three character sets; the second byte of the Shift_JIS 表 is that of a backslash.
+    #expect(try name(text("GBK", [0xB7, 0xFE, 0xCE, 0xF1, 0xC6, 0xF7])) == "服务器")
+    #expect(try name(text("Big5", [0xA6, 0xF8, 0xAA, 0x41, 0xBE, 0xB9])) == "伺服器")
+    #expect(try name(text("Shift_JIS", [0x95, 0x5C, 0x2D, 0x5C])) == "表-\\")
+    #expect(try name(text("windows-1251", [0xC4, 0xE8, 0xF1, 0xEA])) == "Диск")
+    #expect(try name(text("klingon", Array("plain".utf8))) == "plain")
+    for label in ["klingon", "UTF-16", "GBK//IGNORE"] {
+      let unknown = try #require(throws: VMDKError.self) { _ = try name(text(label, [0xB0, 0xA1])) }
+      #expect(unknown.code == .unknownEncoding && unknown.remedy == .stopVM)
+    }
+    let half = try #require(throws: VMDKError.self) { _ = try name(text("GBK", [0xB7])) }
+    #expect(half.code == .undecodableName)
     let broken = try #require(throws: VMDKError.self) { _ = try name(text("UTF-8", [0xFC])) }
     #expect(broken.code == .undecodableName)
     let gap = try #require(throws: VMDKError.self) { _ = try name(text("windows-1252", [0x81])) }
     #expect(gap.code == .undecodableName)
+  }
+
+  @Test("the bytes of a name are kept where they are not the UTF-8 of its text, hints included")
+  func rawNames() throws {
+    let parts = replacing(
+      "parentCID=ffffffff", with: "parentCID=1\nparentFileNameHint=\"@\"",
+      in: descriptorText(header: "encoding=\"GBK\"", extents: "RW 8 FLAT \"@\" 0")
+    ).utf8.split(separator: UInt8(ascii: "@"))
+    let name: [UInt8] = [0xB7, 0xFE]  // 服
+    let bytes = Array(parts[0]) + name + Array(parts[1]) + name + Array(parts[2])
+    let descriptor = try VMDKDescriptor.parse(bytes, path: "d.vmdk")
+    #expect(descriptor.parentFileNameHint == "服" && descriptor.rawParentFileNameHint == name)
+    #expect(descriptor.extents[0].fileName == "服" && descriptor.extents[0].rawFileName == name)
+    let plain = try parse(descriptorText(header: "encoding=\"GBK\"", extents: "RW 8 FLAT \"a\" 0"))
+    #expect(plain.extents[0].rawFileName == nil)
   }
 
   @Test("every createType is known in any case and under its other names")

@@ -19,18 +19,6 @@ import Testing
   @Test(
     "each kind is refused by its name, with what to do",
     arguments: [
-      ("streamOptimized", "RDONLY 8 SPARSE \"a\"", "streamOptimized: it is a compressed export"),
-      (
-        "twoGbMaxExtentSparse", "RW 8 SPARSE \"a\"",
-        "twoGbMaxExtentSparse: split sparse disks are not read yet"
-      ),
-      (
-        "2GbMaxExtentSparse", "RW 8 SPARSE \"a\"", "twoGbMaxExtentSparse: split sparse disks are not read yet"
-      ),
-      ("custom", "RW 4 FLAT \"a\" 0\nRW 4 ZERO", "custom: disks of mixed extents are not read yet"),
-      ("vmfsSparse", "RW 8 VMFSSPARSE \"a\"", "vmfsSparse: it is the delta of a snapshot"),
-      ("seSparse", "RW 8 SESPARSE \"a\"", "seSparse: it is the delta of a snapshot"),
-      ("vmfsSeSparse", "RW 8 SESPARSE \"a\"", "seSparse: it is the delta of a snapshot"),
       ("vsanSparse", "RW 8 VSANSPARSE \"a\"", "vsanSparse: it is a vSAN object"),
       ("vmfsRDM", "RW 8 VMFSRDM \"a\"", "vmfsRDM: it maps a LUN (RDM, virtual mode)"),
       ("vmfsRawDeviceMap", "RW 8 VMFSRDM \"a\"", "vmfsRDM: it maps a LUN (RDM, virtual mode)"),
@@ -38,7 +26,12 @@ import Testing
       ("vmfsPassthroughRawDeviceMap", "RW 8 VMFSRDM \"a\"", "vmfsRDMP: it maps a LUN (RDM, physical mode)"),
       ("vmfsRaw", "RW 8 VMFSRAW \"/vmfs/devices/disks/x\"", "vmfsRaw: it stands for a device"),
       ("fullDevice", "RW 8 FLAT \"/dev/sda\" 0", "fullDevice: it stands for a device"),
+      ("fullDevice", "RW 8 FLAT \"a\" 0", "fullDevice: it stands for a device"),
       ("partitionedDevice", "RW 8 FLAT \"/dev/sda\" 63 1-2 dev", "partitionedDevice: it stands for a device"),
+      (
+        "partitionedDevice", "RW 1 FLAT \"a\" 0\nRW 8 FLAT \"\\\\.\\PhysicalDrive0\" 63",
+        "line 9: partitionedDevice: it stands for a device"
+      ),
     ])
   func unsupported(_ createType: String, _ extents: String, _ text: String) throws {
     let found = try code(descriptorText(createType: createType, extents: extents), expecting: text)
@@ -47,9 +40,34 @@ import Testing
 
   @Test("every kind is either read or refused with a sentence that says what to do")
   func everyKind() {
+    var refused: [VMDKCreateType] = []
     for type in VMDKCreateType.allCases {
-      guard case .refused(let sentence) = type.reading else { continue }
-      #expect(sentence.contains(":") && sentence.utf8.count > 60, "\(type): \(sentence)")
+      switch type.reading {
+      case .files: continue
+      case .devices(let sentence), .refused(let sentence):
+        refused.append(type)
+        #expect(sentence.contains(":") && sentence.utf8.count > 60, "\(type): \(sentence)")
+      }
+    }
+    #expect(refused == [.vsanSparse, .vmfsRDM, .vmfsRDMP, .vmfsRaw, .fullDevice, .partitionedDevice])
+  }
+
+  @Test("a kind that is refused is refused by its text: no other file is looked for")
+  func beforeOpening() throws {
+    let cases = [
+      ("vsanSparse", "", "VSANSPARSE \"gone\""), ("vmfsRDM", "", "VMFSRDM \"gone\""),
+      ("vmfsRDMP", "", "VMFSRDM \"gone\""), ("fullDevice", "", "FLAT \"/dev/gone\" 0"),
+      ("vmfs", "encryptionKeys=\"x\"", "VMFS \"gone\""),
+    ]
+    for (type, header, extent) in cases {
+      // The parent is not there either.
+      let text = replacing(
+        "parentCID=ffffffff", with: "parentCID=1\nparentFileNameHint=\"gone.vmdk\"",
+        in: descriptorText(createType: type, header: header, extents: "RW 8 " + extent))
+      try folder.write("d.vmdk", text)
+      let error = try refusal(of: "d.vmdk", in: folder)
+      #expect(
+        [.unsupportedCreateType, .encrypted].contains(error.code) && error.remedy == .stopVM, "\(error)")
     }
   }
 
@@ -59,26 +77,6 @@ import Testing
       createType: "vmfs", header: "encryptionKeys=\"vmware:key/list/(x)\"", extents: "RW 8 VMFS \"a\"")
     #expect(try code(text, expecting: "the disk is encrypted") == .encrypted)
     #expect(try refusal(of: "d.vmdk", in: folder).remedy == .stopVM)
-  }
-
-  @Test("a disk with a parent is refused until its snapshot is gone; halves of a parent are damage")
-  func parents() throws {
-    let child = replacing(
-      "parentCID=ffffffff", with: "parentCID=12345678\nparentFileNameHint=\"base.vmdk\"",
-      in: descriptorText(extents: "RW 8 FLAT \"a\" 0"))
-    #expect(try code(child, expecting: "a snapshot's delta over \"base.vmdk\"") == .hasParent)
-    #expect(try refusal(of: "d.vmdk", in: folder).remedy == .abandonPass)
-    let noHint = replacing("parentFileNameHint=\"base.vmdk\"", with: "", in: child)
-    #expect(
-      try code(noHint, expecting: "parentCID names a parent, but no parentFileNameHint")
-        == .parentContradiction)
-    let noID = replacing("parentCID=12345678", with: "parentCID=ffffffff", in: child)
-    #expect(try code(noID, expecting: "parentCID says there is no parent") == .parentContradiction)
-    var sparse = SparseImageBuilder()
-    sparse.extraLines = "parentFileNameHint=\"base.vmdk\""
-    let image = sparse.build()
-    try folder.write("d.vmdk", image)
-    #expect(try refusal(of: "d.vmdk", in: folder).code == .parentContradiction)
   }
 
   @Test(
@@ -96,6 +94,14 @@ import Testing
       ),
       ("monolithicSparse", "RW 8 FLAT \"a\" 0", "line 8: a FLAT extent in a monolithicSparse disk"),
       ("monolithicSparse", "RW 8 SPARSE \"a\"", "monolithicSparse keeps its descriptor in the image"),
+      ("streamOptimized", "RW 8 SPARSE \"a\"", "streamOptimized keeps its descriptor in the image"),
+      (
+        "vmfsSparse", "RW 8 FLAT \"a\" 0",
+        "line 8: a FLAT extent in a vmfsSparse disk (VMFSSPARSE is expected)"
+      ),
+      ("seSparse", "RW 8 VMFSSPARSE \"a\"", "line 8: a VMFSSPARSE extent in a seSparse disk"),
+      ("twoGbMaxExtentSparse", "RW 8 FLAT \"a\" 0", "line 8: a FLAT extent in a twoGbMaxExtentSparse disk"),
+      ("custom", "RW 8 VMFSRDM \"a\"", "line 8: a VMFSRDM extent in a custom disk (FLAT, SPARSE, ZERO"),
     ])
   func contradictions(_ createType: String, _ extents: String, _ text: String) throws {
     let found = try code(descriptorText(createType: createType, extents: extents), expecting: text)
@@ -109,6 +115,10 @@ import Testing
       try code(
         descriptorText(extents: "NOACCESS 8 FLAT \"a\" 0"), expecting: "line 8: the extent is NOACCESS")
         == .noAccess)
+    #expect(
+      try code(
+        descriptorText(createType: "custom", extents: "RW 4 ZERO\nNOACCESS 4 SPARSE \"gone\""),
+        expecting: "line 9: the extent is NOACCESS") == .noAccess)
     #expect(
       try code(descriptorText(extents: "RW 8 FLAT \"a\" 0 11-22 device"), expecting: "stands for a device")
         == .unsupportedCreateType)

@@ -98,7 +98,7 @@ import Testing
       let error = try refusal(of: "d.vmdk", in: folder)
       #expect(error.code == .sameRangeTwice && error.place == .line(9), "\(error)")
     }
-    try write("RW 1 FLAT \"d.vmdk\" 0")
+    try write("RW 1 FLAT \"d.vmdk\" 0\n#" + String(repeating: "x", count: 512))
     #expect(try refusal(of: "d.vmdk", in: folder).code == .sameRangeTwice)
   }
 

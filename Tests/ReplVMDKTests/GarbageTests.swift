@@ -88,6 +88,31 @@ import Testing
       outcomes == [true, false], "seed \(seed): the damage was too little or too much to mean anything")
   }
 
+  @Test("a damaged chain with names of other systems is read or refused", arguments: 1...4)
+  func chains(_ seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed &+ 300)
+    try folder.write("a", [UInt8](repeating: 1, count: 8192))
+    try folder.write(
+      "base.vmdk", descriptorText(createType: "vmfs", header: "encoding=\"GBK\"", extents: "RW 16 VMFS \"a\"")
+    )
+    let good = Array(
+      replacing(
+        "parentCID=ffffffff",
+        with: "parentCID=a1b2c3d4\nparentFileNameHint=\"C:\\VMs\\..\\base.vmdk\"\nencoding=\"Shift_JIS\"",
+        in: descriptorText(createType: "custom", extents: "RW 8 ZERO\nRW 8 FLAT \"delta\" 0")
+      ).utf8)
+    try folder.write("delta", [UInt8](repeating: 2, count: 4096))
+    try folder.write("d.vmdk", good)
+    #expect(tryReading())
+    var outcomes: Set<Bool> = []
+    for _ in 0..<400 {
+      try folder.write("d.vmdk", damage(good, &random, within: good.count))
+      outcomes.insert(tryReading())
+    }
+    #expect(
+      outcomes == [true, false], "seed \(seed): the damage was too little or too much to mean anything")
+  }
+
   @Test("random bytes are refused", arguments: 1...4)
   func noise(_ seed: UInt64) throws {
     var random = SeededGenerator(seed: seed &+ 200)

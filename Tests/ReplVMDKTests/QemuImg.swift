@@ -15,7 +15,11 @@ enum QemuImg {
 
   /// Runs it in `folder`, with a deadline.
   static func run(_ arguments: [String], in folder: TestFolder) throws -> Output {
-    let program = try #require(path, reason)
+    try run(try #require(path, reason), arguments, in: folder)
+  }
+
+  /// Any program.
+  static func run(_ program: String, _ arguments: [String], in folder: TestFolder) throws -> Output {
     let outputPath = folder.path + "/qemu-img.out"
     defer { unlink(outputPath) }
     var actions = posix_spawn_file_actions_t()

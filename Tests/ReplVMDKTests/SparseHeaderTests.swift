@@ -51,8 +51,9 @@ import Testing
     Case(code: .badCompression, text: "flags 10003 and compression 0") { $0.flags |= 1 << 16 },
     Case(code: .badCompression, text: "flags 3 and compression 1") { $0.compression = 1 },
     Case(code: .badCompression, text: "compression 2") { ($0.compression, $0.flags) = (2, 0x10003) },
-    Case(code: .unsupportedCreateType, text: "streamOptimized") { ($0.compression, $0.flags) = (1, 0x30001) },
-    Case(code: .unsupportedCreateType, text: "streamOptimized") { $0.gdOffset = .max },
+    Case(code: .badDirectory, text: "only compressed images have") { $0.gdOffset = .max },
+    Case(code: .wrongMagic, text: "does not start with KDMV") { $0.magic = Array("KDMX".utf8) },
+    Case(code: .unfinishedFile, text: "has not finished it") { $0.magic = Array("kdmv".utf8) },
     Case(code: .textModeDamage, text: "newline test bytes") { $0.newlines = [0x0A, 0x20, 0x0A, 0x0A] },
     Case(code: .badGrainSize, text: "grains of 0 sectors") { $0.grainSectors = 0 },
     Case(code: .badGrainSize, text: "grains of 3 sectors") { $0.grainSectors = 3 },
@@ -66,13 +67,13 @@ import Testing
     Case(code: .directoryTooLarge, text: "16777216 entries is larger than the file") {
       $0.capacity = 1 << 37
     },
-    Case(code: .outsideFile, text: "the grain directory at sector 0") { $0.gdOffset = 0 },
-    Case(code: .outsideFile, text: "the grain directory at sector 9999") { $0.gdOffset = 9999 },
-    Case(code: .outsideFile, text: "the grain directory at sector 36028797018963968") {
-      $0.gdOffset = 1 << 55
+    Case(code: .outsideFile, text: "the grain directory at sector 0") { ($0.gdOffset, $0.flags) = (0, 1) },
+    Case(code: .outsideFile, text: "the grain directory at sector 9999") {
+      ($0.gdOffset, $0.rgdOffset) = (9999, 0)
     },
-    Case(code: .outsideFile, text: "the redundant grain directory at sector 0") { $0.rgdOffset = 0 },
-    Case(code: .outsideFile, text: "the redundant grain directory at sector 9999") { $0.rgdOffset = 9999 },
+    Case(code: .outsideFile, text: "the grain directory at sector 36028797018963968") {
+      ($0.gdOffset, $0.rgdOffset) = (1 << 55, 9999)
+    },
     Case(code: .outsideFile, text: "the end of the metadata (overHead) at sector 9999") {
       $0.overHead = 9999
     },

@@ -12,6 +12,7 @@ struct SparseImageBuilder {
   var uncleanShutdown: UInt8 = 0
   var magic = Array("KDMV".utf8)
   var createType = "monolithicSparse"
+  var parentCID = "ffffffff"
   var extraLines = ""
   var extentSectors: UInt64?
   /// Offsets in the header that a test sets wrong.
@@ -46,7 +47,7 @@ struct SparseImageBuilder {
     # Disk DescriptorFile
     version=1
     CID=a1b2c3d4
-    parentCID=ffffffff
+    parentCID=\(parentCID)
     createType="\(createType)"
     \(extraLines)
     # Extent description

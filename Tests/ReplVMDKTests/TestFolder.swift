@@ -47,11 +47,13 @@ private func removeTree(_ path: String) {
   guard let stream = opendir(path) else { return }
   while let entry = readdir(stream) {
     let name = withUnsafePointer(to: &entry.pointee.d_name) {
-      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      $0.withMemoryRebound(to: CChar.self, capacity: 256) { bytes in
+        // By its bytes: a name need not be UTF-8.
+        unlinkat(dirfd(stream), bytes, 0) == 0 ? "." : String(cString: bytes)
+      }
     }
-    if name == "." || name == ".." { continue }
     // A directory does not unlink; a file does not list.
-    if unlink(path + "/" + name) != 0 { removeTree(path + "/" + name) }
+    if name != "." && name != ".." { removeTree(path + "/" + name) }
   }
   closedir(stream)
   rmdir(path)

@@ -32,4 +32,17 @@ void repl_name_current_thread(const char *name);
 // F_OFD_GETLK hides behind _GNU_SOURCE: 1 when anyone holds a lock in the range, 0 when none does, -1 with errno.
 int repl_range_is_locked(int fd, int64_t offset, int64_t length);
 
+// BLKGETSIZE64 is a macro that Swift cannot read: the bytes of a block device, -1 with errno.
+int64_t repl_device_size(int fd);
+
+// FICLONE is such a macro too: makes the file share all blocks of `source`.
+int repl_clone_file(int fd, int source);
+
+// struct statfs is not in Swift's Glibc: the magic number of the file system that holds fd, -1 with errno.
+int64_t repl_filesystem_type(int fd);
+
+// iconv's state is a pointer; one call does it all. Answers the bytes written (UTF-8), -1 when the bytes are no text in
+// the character set, -2 when this machine cannot convert it, -3 when `capacity` is too small.
+int64_t repl_convert_to_utf8(const char *charset, const uint8_t *bytes, size_t count, uint8_t *text, size_t capacity);
+
 #endif
