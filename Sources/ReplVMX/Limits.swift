@@ -6,6 +6,8 @@ enum Limits {
   static let lines = 64 << 10
   /// VMware's own names are under 60 characters.
   static let nameBytes = 256
+  /// What Linux takes as a path.
+  static let fileNameBytes = 4096
   /// A VMX with more oddities than this is no clearer for naming them all.
   static let notes = 100
   /// ESXi has ten adapters, Workstation ten; more only costs a few lines.

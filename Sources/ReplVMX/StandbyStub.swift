@@ -59,7 +59,8 @@ public enum StandbyStub {
     public let bytes: [UInt8]
     /// In the order of the source.
     public let dropped: [Dropped]
-    /// Disks that are present at the source and not replicated.
+    /// Disks that are attached at the source and not among the input's: excluded, or not copied completely
+    /// yet. The stub has them as absent and its annotation names them.
     public let excludedDisks: [DiskSlot]
     /// As of `VMXDocument`.
     public let notes: [String]
@@ -125,7 +126,9 @@ public enum StandbyStub {
   private static func annotate(_ document: VMXDocument, excluded: [DiskSlot], _ plan: inout StubPlan) {
     var lines = [document["annotation"] ?? ""].filter { !$0.isEmpty }
     if !excluded.isEmpty {
-      lines.append("Not replicated: " + excluded.map(\.description).joined(separator: ", "))
+      lines.append(
+        "Not in this copy (excluded from replication, or not copied completely yet): "
+          + excluded.map(\.description).joined(separator: ", "))
     }
     if !lines.isEmpty { plan.set("annotation", lines.joined(separator: "\n")) }
   }

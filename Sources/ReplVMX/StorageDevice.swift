@@ -37,6 +37,18 @@ struct StorageDevice: Hashable {
     return namesDisk ? .disk : .unknown
   }
 
+  /// Whether the guest sees it, as far as the document says. What is neither true nor false counts as
+  /// attached, and so does a controller that is not mentioned: a disk too many is found out, a missing one is
+  /// not.
+  func isAttached(in document: VMXDocument) -> Bool {
+    isPresent != false && VMXBoolean.parse(document["\(slot.controllerName).present"] ?? "TRUE") != false
+  }
+
+  /// Whether what the guest writes to a disk of this mode is there after a power-off.
+  static func keepsWrites(mode: String) -> Bool {
+    ["", "persistent", "independent-persistent"].contains(mode.lowercased())
+  }
+
   private static let slotPattern = KeyPattern("<bus>#:#")
 
   /// Every slot that the document says anything about, sorted.

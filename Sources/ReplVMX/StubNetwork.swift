@@ -30,6 +30,13 @@ struct StubNetwork {
   /// Nobody wants a standby in a network that happens to have the same name: without a mapping it is
   /// disconnected.
   private func connect(_ adapter: String, _ plan: inout StubPlan) {
+    // `custom` and the like name a device of the host (`vnet`), which is not carried over, and mean nothing
+    // without it.
+    if let type = document["\(adapter).connectionType"],
+      ["bridged", "nat", "hostonly"].contains(type.lowercased())
+    {
+      plan.set("\(adapter).connectionType", type)
+    }
     let network = document["\(adapter).networkName"] ?? document["\(adapter).dvs.portgroupId"]
     if let network, let mapped = map[network] {
       plan.set("\(adapter).networkName", mapped)

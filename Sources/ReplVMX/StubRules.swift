@@ -8,7 +8,7 @@ enum StubRules {
   private static let identity: [StubRule] = [
     StubRule(".encoding", .set("UTF-8"), "the stub is written in UTF-8"),
     StubRule("displayName", .rewrite, "shows that it is the standby"),
-    StubRule("annotation", .rewrite, "text for people; disks that are not replicated are added"),
+    StubRule("annotation", .rewrite, "text for people; disks that are not in the standby are added"),
     StubRule("uuid.bios", .keep, "the VM's identity"),
     StubRule("vc.uuid", .keep, "the VM's identity under vCenter"),
     StubRule("uuid.location", .drop, "belongs to the source's host and path; a mismatch raises a question"),
@@ -27,6 +27,11 @@ enum StubRules {
     StubRule("*.changeTrackPath", .drop, "the standby's disks have no change tracking file"),
     StubRule("<bus>#:#.fileName", .rewrite, "names a file of the source that the standby does not have"),
     StubRule("<bus>#:#.present", .rewrite, "only what the standby has is present"),
+    StubRule(
+      "<bus>#:#.mode", .rewrite, "of a disk that is not in the standby, or that would lose its writes"),
+    StubRule("<bus>#:#.sharing", .drop, "the standby's disks are its own"),
+    StubRule("<bus>#:#.shared", .drop, "the standby's disks are its own"),
+    StubRule("<bus>#.sharedBus", .drop, "the standby's disks are its own"),
     StubRule("<bus>#:#.autodetect", .drop, "would look for a device of the host"),
     StubRule("<bus>#:#.iofilters", .drop, "a filter of the source's host"),
     StubRule("<bus>#:#.filters", .drop, "a filter of the source's host"),
@@ -47,6 +52,7 @@ enum StubRules {
     StubRule("ethernet#.opaqueNetwork.*", .drop, "a network of the source's NSX"),
     StubRule("ethernet#.externalId", .drop, "a port of the source's NSX"),
     StubRule("ethernet#.filter*", .drop, "a network filter of the source's host"),
+    StubRule("ethernet#.connectionType", .rewrite, "of a network device that the source's host has"),
     StubRule("ethernet#.vnet", .drop, "a network device of the source's host"),
     StubRule("ethernet#.bsdName", .drop, "a network device of the source's host"),
     StubRule("ethernet#.displayName", .drop, "a network device of the source's host"),

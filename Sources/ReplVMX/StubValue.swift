@@ -39,11 +39,4 @@ enum StubValue {
       return numbers.count == 4 && numbers.allSatisfy { UInt8($0) != nil }
     }
   }
-
-  /// Whether a file name is relative and stays beneath its folder; a backslash separates too.
-  static func staysInFolder(_ name: String) -> Bool {
-    let components = name.split(omittingEmptySubsequences: false) { $0 == "/" || $0 == "\\" }
-    let isAbsolute = components[0].isEmpty || components[0].hasSuffix(":")
-    return !isAbsolute && !components.contains("..")
-  }
 }

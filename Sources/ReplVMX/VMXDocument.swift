@@ -40,6 +40,7 @@ public struct VMXDocument: Sendable {
     var values: [String: String] = [:]
     var doubled: Set<String> = []
     for (index, line) in lines.enumerated() {
+      if line.hasNUL { notes.append("line \(index + 1) holds a NUL byte: what follows it is not read") }
       guard case .entry(let name, let value) = line.content else { continue }
       let entry = Entry(name: encoding.decode(name), value: encoding.decode(value), line: index + 1)
       entries.append(entry)
@@ -69,7 +70,7 @@ public struct VMXDocument: Sendable {
       if lines.allSatisfy({ String(validating: $0.bytes, as: UTF8.self) != nil }) { return .utf8 }
       notes.append("the text is not valid UTF-8: read as windows-1252")
       return .windows1252
-    case .windows1252: break
+    case .windows1252, .named: break
     case .other(let label):
       notes.append(
         "the encoding \"\(SafeText.printable(label, limit: 32))\" is not known: characters outside ASCII"

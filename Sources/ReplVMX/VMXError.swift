@@ -11,7 +11,7 @@ public struct VMXError: ActionableError, Hashable {
     // One of its disks.
     case notABoolean, unknownSlot, unknownDeviceType, missingFileName, nonpersistentDisk, sharedDisk,
       sharedBus
-    case nameLeavesFolder, unsafeName
+    case unsafeName
     // What the caller of the stub gave.
     case badStandbyName
   }

@@ -31,11 +31,12 @@ struct VMXLine: Hashable, Sendable {
   private static let equals = UInt8(ascii: "=")
   private static let quote = UInt8(ascii: "\"")
 
+  /// VMware's lines are C strings: what follows a NUL is not there for its reader.
+  var hasNUL: Bool { bytes.contains(0) }
+
   private static func parse(_ line: ArraySlice<UInt8>) -> Content {
-    var rest = line.drop(while: isBlank)
+    var rest = line.prefix { $0 != 0 }.drop(while: isBlank)
     if rest.isEmpty || rest.first == hash { return .comment }
-    // A C string ends there: what follows would be seen by some readers only.
-    if line.contains(0) { return .unparsed }
     let name = rest.prefix { !isBlank($0) && $0 != equals && $0 != hash }
     rest = rest[name.endIndex...].drop(while: isBlank)
     guard !name.isEmpty, rest.first == equals else { return .unparsed }

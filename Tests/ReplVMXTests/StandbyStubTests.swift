@@ -81,6 +81,7 @@ private func text(_ output: StandbyStub.Output) -> String { String(decoding: out
         sata0.present = "TRUE"
         sata0:0.present = "TRUE"
         sata0:0.deviceType = "cdrom-image"
+        sata0:0.fileName = "emptyBackingString"
         ethernet0.present = "TRUE"
         ethernet0.virtualDev = "vmxnet3"
         ethernet0.networkName = "DR 20"
@@ -95,13 +96,13 @@ private func text(_ output: StandbyStub.Output) -> String { String(decoding: out
         ethernet0.address = "00:50:56:9a:12:34"
         ethernet0.checkMACAddress = "FALSE"
         ethernet1.startConnected = "FALSE"
-        annotation = "Not replicated: scsi0:1"
+        annotation = "Not in this copy (excluded from replication, or not copied completely yet): scsi0:1"
 
         """)
     #expect(output.excludedDisks == [DiskSlot("scsi0:1")])
     #expect(
       output.dropped.map(\.key) == [
-        "scsi0:0.ctkEnabled", "scsi0:1.fileName", "sata0:0.fileName", "ethernet0.generatedAddress",
+        "scsi0:0.ctkEnabled", "scsi0:1.fileName", "ethernet0.generatedAddress",
         "ethernet1.dvs.switchId", "ethernet1.dvs.portgroupId", "uuid.location", "RemoteDisplay.vnc.enabled",
         "cleanShutdown",
       ])
@@ -194,6 +195,7 @@ private func text(_ output: StandbyStub.Output) -> String { String(decoding: out
     let stub = try VMXDocument(parsing: output.bytes)
     #expect((0..<4).map { stub["ethernet\($0).startConnected"] } == ["TRUE", "FALSE", "FALSE", nil])
     #expect((0..<4).map { stub["ethernet\($0).networkName"] } == ["A", nil, nil, "B"])
+    #expect(stub["ethernet2.connectionType"] == "nat")
     #expect(
       output.dropped.first
         == StandbyStub.Dropped(
@@ -210,6 +212,69 @@ private func text(_ output: StandbyStub.Output) -> String { String(decoding: out
     #expect(try stub.disks().map(\.fileName) == ["ide0-0.vmdk", "nvme0-1.vmdk", "scsi1-0.vmdk"])
     #expect(stub["scsi1:0.deviceType"] == "scsi-hardDisk" && stub["scsi1.present"] == "TRUE")
     #expect(output.excludedDisks.isEmpty && stub["annotation"] == nil)
+  }
+
+  @Test("a disk that is excluded or still seeding is absent, and the annotation says so, whatever it is")
+  func absentDisks() throws {
+    let output = try make(
+      """
+      annotation = "see wiki"
+      scsi0:0.present = "TRUE"
+      scsi0:0.fileName = "web.vmdk"
+      scsi0:0.mode = "Independent-persistent"
+      scsi0:1.present = "TRUE"
+      scsi0:1.fileName = "[ds2] web/quorum.vmdk"
+      scsi0:1.mode = "independent-nonpersistent"
+      scsi0:1.sharing = "multi-writer"
+      scsi1.present = "TRUE"
+      scsi1.sharedBus = "physical"
+      scsi1:2.present = "TRUE"
+      scsi1:2.deviceType = "scsi-passthru-rdm"
+      scsi1:2.fileName = "web-rdmp.vmdk"
+      nvme0:0.present = "TRUE"
+      nvme0:0.deviceType = "holo"
+      scsi2.present = "FALSE"
+      scsi2:0.present = "TRUE"
+      scsi2:0.fileName = "unplugged.vmdk"
+
+      """)
+    let stub = try VMXDocument(parsing: output.bytes)
+    #expect(try stub.disks().map(\.slot.description) == ["scsi0:0"])
+    #expect(try stub.disks().map(\.mode) == ["Independent-persistent"])
+    #expect(output.excludedDisks.map(\.description) == ["nvme0:0", "scsi0:1", "scsi1:2"])
+    #expect(
+      stub["annotation"] == "see wiki\nNot in this copy (excluded from replication, or not copied completely"
+        + " yet): nvme0:0, scsi0:1, scsi1:2")
+    for slot in ["nvme0:0", "scsi0:1", "scsi1:2", "scsi2:0"] { #expect(stub["\(slot).present"] == "FALSE") }
+    #expect(stub["scsi0:1.mode"] == nil && stub["scsi0:1.sharing"] == nil && stub["scsi1.sharedBus"] == nil)
+    // When it has been copied, it is there, and nothing says that it is not.
+    let later = try make("scsi0:1.present = \"TRUE\"\n", disks: ["scsi0:1": "scsi0-1.vmdk"])
+    #expect(later.excludedDisks.isEmpty && !text(later).contains("annotation"))
+  }
+
+  @Test(
+    "a drive stays without its medium",
+    arguments: [
+      (
+        "ide1:0.deviceType = \"cdrom-image\"|ide1:0.fileName = \"/isos/x.iso\"", "cdrom-image",
+        "emptyBackingString"
+      ),
+      ("ide1:0.deviceType = \"cdrom-raw\"|ide1:0.fileName = \"/dev/sr0\"", "cdrom-raw", "auto detect"),
+      (
+        "ide1:0.deviceType = \"atapi-cdrom\"|ide1:0.fileName = \"emptyBackingString\"", "atapi-cdrom",
+        "auto detect"
+      ),
+      ("ide1:0.fileName = \"auto detect\"|ide1:0.autodetect = \"TRUE\"", "cdrom-raw", "auto detect"),
+    ])
+  func drives(_ lines: String, _ type: String, _ name: String) throws {
+    let source = "ide1:0.present = \"TRUE\"\n" + lines.replacing("|", with: "\n") + "\n"
+    let once = try make(source, suffix: "")
+    let stub = try VMXDocument(parsing: once.bytes)
+    #expect(stub["ide1:0.present"] == "TRUE" && stub["ide1:0.startConnected"] == "FALSE")
+    #expect(stub["ide1:0.deviceType"] == type && stub["ide1:0.fileName"] == name)
+    #expect(stub["ide1:0.autodetect"] == nil && once.excludedDisks.isEmpty)
+    #expect(try stub.disks().map(\.slot.description) == ["scsi0:0"])
+    #expect(try make(text(once), suffix: "").bytes == once.bytes)
   }
 
   @Test("what cannot be a disk of the standby is not present")
@@ -265,7 +330,7 @@ private func text(_ output: StandbyStub.Output) -> String { String(decoding: out
     #expect(try #require(throws: VMXError.self) { _ = try make(source) }.code == .tooLarge)
   }
 
-  @Test("a windows-1252 source becomes UTF-8; text of an unknown encoding loses only what cannot be read")
+  @Test("a source in any encoding becomes UTF-8; text of an unknown encoding loses only what cannot be read")
   func encodings() throws {
     func stub(_ label: String, _ lines: [UInt8]) throws -> StandbyStub.Output {
       try StandbyStub.make(
@@ -277,9 +342,11 @@ private func text(_ output: StandbyStub.Output) -> String { String(decoding: out
       ]
     let western = try stub("windows-1252", name)
     #expect(text(western).hasPrefix(".encoding = \"UTF-8\"\ndisplayName = \"Büro\"\nvendor.note = \"ü\"\n"))
-    let chinese = try stub("GBK", name)
-    #expect(text(chinese).hasPrefix(".encoding = \"UTF-8\"\ndisplayName = \"B?ro\"\nuuid.action"))
-    #expect(chinese.dropped.map(\.key) == ["vendor.note"] && chinese.notes.count == 1)
+    let chinese = try stub("GBK", Array("displayName = \"".utf8) + [0xCA, 0xFD, 0x22, 0x0A])
+    #expect(text(chinese).hasPrefix(".encoding = \"UTF-8\"\ndisplayName = \"数\"\n"))
+    let unknown = try stub("EBCDIC-XY", name)
+    #expect(text(unknown).hasPrefix(".encoding = \"UTF-8\"\ndisplayName = \"B?ro\"\nuuid.action"))
+    #expect(unknown.dropped.map(\.key) == ["vendor.note"] && unknown.notes.count == 1)
   }
 
   @Test("an encrypted or suspended source makes a stub without what it cannot have")

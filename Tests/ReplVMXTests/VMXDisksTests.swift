@@ -73,14 +73,7 @@ private func failure(_ text: String) throws -> VMXError {
       ("scsi0:0.mode = \"undoable\"", .nonpersistentDisk, "scsi0:0: mode \"undoable\""),
       ("scsi0:0.sharing = \"multi-writer\"", .sharedDisk, "scsi0:0: sharing is \"multi-writer\""),
       ("scsi0.sharedBus = \"virtual\"", .sharedBus, "scsi0:0: scsi0.sharedBus is \"virtual\""),
-      (
-        "scsi0:0.fileName = \"/vmfs/volumes/a/b.vmdk\"", .nameLeavesFolder,
-        "scsi0:0: the file \"/vmfs/volumes/a/b.vmdk\""
-      ),
-      ("scsi0:0.fileName = \"../b.vmdk\"", .nameLeavesFolder, "lies outside the VM's folder"),
-      ("scsi0:0.fileName = \"a/../../b.vmdk\"", .nameLeavesFolder, "lies outside the VM's folder"),
-      ("scsi0:0.fileName = \"C:\\vms\\b.vmdk\"", .nameLeavesFolder, "lies outside the VM's folder"),
-      ("scsi0:0.fileName = \"\\\\host\\b.vmdk\"", .nameLeavesFolder, "lies outside the VM's folder"),
+      ("scsi0:0.shared = \"TRUE\"", .sharedDisk, "scsi0:0: shared is \"TRUE\""),
       ("scsi0:0.fileName = \"a|0A.vmdk\"", .unsafeName, "scsi0:0: the file name \"a?.vmdk\""),
       ("scsi0:0.fileName = \"\"", .missingFileName, "scsi0:0: the disk names no file"),
       (
@@ -99,6 +92,74 @@ private func failure(_ text: String) throws -> VMXError {
     let error = try failure(disk + lines + "\n")
     #expect(error.code == code && error.description.contains(text), "\(error)")
     #expect(error.remedy == (code == .suspended ? .abandonPass : .stopVM))
+  }
+
+  @Test(
+    "where a disk's file lies is not judged here",
+    arguments: [
+      "/vmfs/volumes/5f3c0a1b-1/web/b.vmdk", "../data/b.vmdk", "C:\\VMs\\b.vmdk", "\\\\host\\b.vmdk",
+      "[ds1] web/b.vmdk",
+    ])
+  func elsewhere(_ name: String) throws {
+    #expect(try document(disk + "scsi0:0.fileName = \"\(name)\"\n").disks().map(\.fileName) == [name])
+  }
+
+  @Test("what is wrong with one disk is said of that disk only")
+  func entries() throws {
+    let document = try document(
+      disk + """
+        scsi0:1.present = "TRUE"
+        scsi0:1.fileName = "quorum.vmdk"
+        scsi0:1.sharing = "multi-writer"
+        scsi0:2.present = "TRUE"
+        scsi0:2.fileName = "a|0A.vmdk"
+        sata0:0.present = "TRUE"
+        sata0:0.deviceType = "cdrom-image"
+        sata0:0.fileName = "x.iso"
+
+        """)
+    let entries = document.diskEntries()
+    #expect(entries.map(\.slot.description) == ["scsi0:0", "scsi0:1", "scsi0:2"])
+    #expect(entries.map(\.fileName) == ["web.vmdk", "quorum.vmdk", nil])
+    let codes = entries.map { entry -> VMXError.Code? in
+      if case .failure(let error) = entry.disk { error.code } else { nil }
+    }
+    #expect(codes == [nil, .sharedDisk, .unsafeName])
+    #expect(document.vmProblems.isEmpty)
+  }
+
+  @Test(
+    "an excluded disk is not judged",
+    arguments: [
+      "scsi0:1.sharing = \"multi-writer\"", "scsi0:1.mode = \"independent-nonpersistent\"",
+      "scsi0:1.deviceType = \"holo\"\nscsi0:1.fileName = \"x\"", "scsi0:1.fileName = \"a|0A.vmdk\"",
+      "scsi0:1.present = \"maybe\"",
+    ])
+  func excluded(_ line: String) throws {
+    let text = disk + "scsi0:1.present = \"TRUE\"\nscsi0:1.fileName = \"x.vmdk\"\n" + line + "\n"
+    let slot = try #require(DiskSlot("scsi0:1"))
+    #expect(try failure(text).slot == slot)
+    #expect(try document(text).disks(excluding: [slot]).map(\.slot.description) == ["scsi0:0"])
+  }
+
+  @Test("an excluded disk on a shared bus does not keep the others from being copied")
+  func excludedBus() throws {
+    let text =
+      disk + "scsi1.sharedBus = \"physical\"\nscsi1:0.present = \"TRUE\"\nscsi1:0.fileName = \"q\"\n"
+      + "scsi1:0.deviceType = \"scsi-hardDisk\"\n"
+    #expect(try failure(text).code == .sharedBus)
+    #expect(try document(text).disks(excluding: [#require(DiskSlot("scsi1:0"))]).count == 1)
+  }
+
+  @Test("a VM that cannot be replicated as a whole says every reason, and is refused whatever is excluded")
+  func wholeVM() throws {
+    let text =
+      disk + "checkpoint.vmState = \"x.vmss\"\nencryption.data = \"x\"\nscsi0:99.present = \"TRUE\"\n"
+      + "SCSI0:99.Present = \"TRUE\"\nscsi0:88.present = \"TRUE\"\nscsi0:88.present = \"FALSE\"\n"
+    let document = try document(text)
+    #expect(document.vmProblems.map(\.code) == [.suspended, .encrypted, .unknownSlot])
+    #expect(document.diskEntries().count == 1)
+    #expect(throws: VMXError.self) { try document.disks(excluding: [#require(DiskSlot("scsi0:0"))]) }
   }
 
   @Test("a controller that is not mentioned does not hide its disks")

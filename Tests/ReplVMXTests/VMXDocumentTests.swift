@@ -31,7 +31,7 @@ func document(_ text: String) throws -> VMXDocument { try VMXDocument(parsing: A
     arguments: [
       "a = b c", "a = \"b\"x", "a = \"b", "a b = \"c\"", "= \"b\"", "BadLine without equals", "a#b = \"c\"",
       "# a = \"b\"",
-      "", "   ", "a = \"b\0c\"", "\"",
+      "", "   ", "a = \"b\0c\"", "a\0 = \"c\"", "\0a = b", "\"",
     ])
   func noEntries(_ line: String) throws {
     let document = try document(line + "\n")
@@ -68,8 +68,67 @@ func document(_ text: String) throws -> VMXDocument { try VMXDocument(parsing: A
     #expect(try value("", [0xFC, 0x80]) == ("ü€", .windows1252, 1))
     #expect(try value(".ENCODING = \"windows-1252\"\n", [0xFC]) == ("ü", .windows1252, 0))
     #expect(try value(".encoding = \"windows-1252\"\n", [0x81, 0xFC]) == ("\u{FFFD}ü", .windows1252, 0))
+    let unknown = ".encoding = \"EBCDIC-XY\"\n"
+    #expect(try value(unknown, [0x41, 0xB0, 0xA1]) == ("A\u{FFFD}\u{FFFD}", .other("EBCDIC-XY"), 1))
+  }
+
+  @Test(
+    "the character sets of Asian Windows and others are read",
+    arguments: [
+      ("GBK", [0x41, 0xCA, 0xFD, 0xBE, 0xDD], "A数据"), ("gb2312", [0xCA, 0xFD], "数"),
+      ("GB18030", [0x81, 0x30, 0x81, 0x30], "\u{80}"), ("Big5", [0xB8, 0xEA, 0xAE, 0xC6], "資料"),
+      // The second byte of the first character is a backslash, of the second one a bar, escaped by VMware.
+      ("Shift_JIS", Array("C:\\".utf8) + [0x95, 0x5C, 0x83] + Array("|7C".utf8), "C:\\表ポ"),
+      ("windows-932", [0x93, 0xFA, 0x96, 0x7B], "日本"), ("EUC-KR", [0xC7, 0xD1], "한"),
+      ("windows-1251", [0xC4, 0xE0], "Да"), ("EUC-JP", [0xC6, 0xFC], "日"),
+      // What makes no text there shows as such; the rest of the file is read.
+      ("GBK", [0x41, 0xFF], "A\u{FFFD}"),
+    ] as [(String, [UInt8], String)])
+  func characterSets(_ label: String, _ bytes: [UInt8], _ text: String) throws {
+    let file =
+      Array(".encoding = \"\(label)\"\nscsi0:0.present = \"TRUE\"\nscsi0:0.fileName = \"".utf8) + bytes
+      + Array(".vmdk\"\n".utf8)
+    let document = try VMXDocument(parsing: file)
+    #expect(document["scsi0:0.fileName"] == text + ".vmdk" && document.serialize() == file)
+    #expect(document.notes.isEmpty && document.diskEntries().count == 1)
+  }
+
+  @Test(
+    "a character set in which ASCII is something else is not used, nor what is no name of one",
+    arguments: ["UTF-16", "UTF-7", "IBM037", "JOHAB", "UTF-8//TRANSLIT", "../../x", "a b", "", "x\u{1B}[2J"])
+  func unusableSets(_ label: String) throws {
+    let document = try document(".encoding = \"\(label)\"\nscsi0:0.present = \"TRUE\"\n")
+    #expect(document["scsi0:0.present"] == "TRUE" && document.notes.count == 1)
+    #expect(document.notes.allSatisfy { $0.contains("is not known") && !$0.contains("\u{1B}") })
+  }
+
+  @Test("a NUL ends a line for VMware's reader, so it does here, and the line is reported")
+  func nul() throws {
+    let text = "a = \"b\"\0 c\nd = e\0f\n"
+    let document = try document(text)
+    #expect(document["a"] == "b" && document["d"] == "e" && document.serialize() == Array(text.utf8))
     #expect(
-      try value(".encoding = \"GBK\"\n", [0x41, 0xB0, 0xA1]) == ("A\u{FFFD}\u{FFFD}", .other("GBK"), 1))
+      document.notes == [1, 2].map { "line \($0) holds a NUL byte: what follows it is not read" })
+  }
+
+  @Test("the list of a VM's snapshots has the same grammar")
+  func snapshotList() throws {
+    let document = try document(
+      """
+      .encoding = "UTF-8"
+      snapshot.lastUID = "7"
+      snapshot.current = "7"
+      snapshot0.uid = "7"
+      snapshot0.displayName = "before |22patch|22"
+      snapshot0.numDisks = "1"
+      snapshot0.disk0.fileName = "web-01.vmdk"
+      snapshot0.disk0.node = "scsi0:0"
+      snapshot.numSnapshots = "1"
+
+      """)
+    #expect(document["snapshot.numsnapshots"] == "1" && document["snapshot0.disk0.node"] == "scsi0:0")
+    #expect(document["Snapshot0.DisplayName"] == "before \"patch\"" && document.notes.isEmpty)
+    #expect(document.diskEntries().isEmpty)
   }
 
   @Test("size and lines are bounded")
