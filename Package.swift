@@ -57,14 +57,18 @@ let package = Package(
     module("ReplTLS", ["COpenSSL", "ReplIO", "ReplModel"], pages: true),
     module("ReplDigest", ["COpenSSL", "ReplIO", "ReplModel"], pages: true),
     // Level 2
-    module("ReplVMDK", ["ReplIO", "ReplModel"], pages: true),
-    module("ReplVMX", ["ReplModel"], pages: true),
+    module("ReplVMDK", ["ReplCompression", "ReplIO", "ReplModel"], pages: true),
+    module("ReplVMX", ["ReplIO", "ReplModel"], pages: true),
     module("ReplProtocol", ["ReplCompression", "ReplModel"], pages: true),
     module("ReplStandby", ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel"], pages: true),
+    module("ReplCommand", ["ReplIO", "ReplModel", subprocess]),
     // Level 3
     module("ReplTransport", ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS"], pages: true),
-    module("ReplSource", ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplVMDK", "ReplVMX"]),
-    module("ReplFailover", ["ReplIO", "ReplModel", "ReplStandby", "ReplVMDK", "ReplVMX", subprocess]),
+    module(
+      "ReplSource",
+      ["ReplCommand", "ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplVMDK", "ReplVMX"],
+      pages: true),
+    module("ReplFailover", ["ReplCommand", "ReplIO", "ReplModel", "ReplStandby", "ReplVMDK", "ReplVMX"]),
     // Level 4
     module(
       "ReplPass",
@@ -74,20 +78,22 @@ let package = Package(
       ], pages: true),
     module(
       "ReplService",
-      ["ReplIO", "ReplModel", logging, lifecycle, .product(name: "Yams", package: "Yams")] + nio),
+      [
+        "ReplCommand", "ReplIO", "ReplModel", "ReplSource", "ReplVMDK", logging, lifecycle,
+        .product(name: "Yams", package: "Yams"),
+      ] + nio),
     // Level 5
     program(
       "ReplSender",
       [
-        "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplService", "ReplSource",
-        "ReplTLS",
-        "ReplTransport", argumentParser, lifecycle, logging,
+        "ReplCommand", "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplService",
+        "ReplSource", "ReplTLS", "ReplTransport", "ReplVMDK", "ReplVMX", argumentParser, lifecycle, logging,
       ]),
     program(
       "ReplReceiver",
       [
-        "ReplFailover", "ReplIO", "ReplModel", "ReplPass", "ReplService", "ReplStandby", "ReplTLS",
-        "ReplTransport", argumentParser, lifecycle, logging,
+        "ReplCommand", "ReplFailover", "ReplIO", "ReplModel", "ReplPass", "ReplService", "ReplStandby",
+        "ReplTLS", "ReplTransport", argumentParser, lifecycle, logging,
       ]),
     // Tests
     module("ReplTestKit", ["ReplIO", "ReplModel"]),
@@ -96,17 +102,23 @@ let package = Package(
     tests("ReplCompressionTests", ["ReplCompression", "ReplModel"]),
     tests("ReplTLSTests", ["ReplIO", "ReplModel", "ReplTLS"]),
     tests("ReplDigestTests", ["COpenSSL", "ReplDigest", "ReplIO", "ReplModel"]),
-    tests("ReplVMDKTests", ["ReplIO", "ReplModel", "ReplVMDK"]),
-    tests("ReplVMXTests", ["ReplModel", "ReplVMX"]),
+    tests("ReplVMDKTests", ["ReplCompression", "ReplIO", "ReplModel", "ReplVMDK"]),
+    tests("ReplVMXTests", ["ReplIO", "ReplModel", "ReplVMX"]),
     tests("ReplProtocolTests", ["ReplCompression", "ReplModel", "ReplProtocol"]),
+    tests("ReplCommandTests", ["ReplCommand"]),
     tests(
       "ReplStandbyTests",
       ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplStandby", "ReplTestKit"]),
     tests("ReplTransportTests", ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS", "ReplTransport"]),
     tests(
       "ReplSourceTests",
-      ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplSource", "ReplTestKit"]),
-    tests("ReplFailoverTests", ["ReplFailover", "ReplModel", "ReplStandby"]),
+      [
+        "ReplCommand", "ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplSource", "ReplTestKit",
+        "ReplVMDK", "ReplVMX",
+      ]),
+    tests(
+      "ReplFailoverTests",
+      ["ReplDigest", "ReplFailover", "ReplIO", "ReplModel", "ReplStandby", "ReplTestKit"]),
     tests(
       "ReplPassTests",
       [
@@ -114,7 +126,16 @@ let package = Package(
         "ReplTLS",
         "ReplTestKit", "ReplTransport",
       ]),
-    tests("ReplServiceTests", ["ReplIO", "ReplModel", "ReplService", logging], exclude: ["Configs"]),
+    tests(
+      "ReplServiceTests",
+      ["ReplCommand", "ReplIO", "ReplModel", "ReplService", "ReplSource", "ReplVMDK", logging],
+      exclude: ["Configs"]),
+    tests(
+      "ReplSenderTests",
+      [
+        "ReplCommand", "ReplIO", "ReplModel", "ReplPass", "ReplSender", "ReplService", "ReplSource",
+        "ReplTestKit", "ReplVMDK",
+      ]),
     tests("TidyTests", []),
     tests(
       "EndToEndTests",

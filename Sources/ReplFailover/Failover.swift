@@ -13,53 +13,18 @@ public struct Failover: Sendable {
   /// In a plan: what the register command will print.
   static let unknownID = "ID-FROM-REGISTER"
 
-  private let stores: [StandbyStore]
   private let commands: FailoverCommands
   private let time: any TimeSource
 
-  public init(stores: [StandbyStore], commands: FailoverCommands, time: any TimeSource) {
-    self.stores = stores
+  public init(commands: FailoverCommands, time: any TimeSource) {
     self.commands = commands
     self.time = time
   }
 
-  /// A standby that was found by name.
-  public struct Target: Sendable {
-    let store: StandbyStore
-    let summary: StandbySummary
-    let catalog: Catalog
-  }
-
-  /// Finds a standby by the VM's name, its UUID or the name of its folder.
-  public func find(_ name: String) throws(FailoverError) -> Target {
-    var found: [Target] = []
-    var known: [String] = []
-    var (unreadable, meant): ([String], [String]) = ([], [])
-    do throws(StandbyError) {
-      for store in stores {
-        for summary in try store.standbys() {
-          guard let catalog = summary.catalog else {
-            let problem = summary.problem.map { "\($0)" } ?? "no catalog"
-            unreadable.append(problem)
-            if StandbyStore.isDirectory(summary.directory, ofVMCalled: name) { meant.append(problem) }
-            continue
-          }
-          known.append(SafeText.printable(catalog.displayName))
-          let names = [catalog.displayName, summary.directory, "\(catalog.vm)"]
-          if names.contains(name) { found.append(Target(store: store, summary: summary, catalog: catalog)) }
-        }
-      }
-    } catch { throw .standby(error) }
-    guard let target = found.first else {
-      if !meant.isEmpty { throw .unreadable(name, problems: meant) }
-      throw .noSuchVM(name, known: known, unreadable: unreadable)
-    }
-    guard found.count == 1 else { throw .ambiguousVM(name, matches: found.map { "\($0.catalog.vm)" }) }
-    return target
-  }
-
-  /// What will be done; nothing is touched.
-  public func plan(_ target: Target) throws(FailoverError) -> FailoverPlan {
+  /// What will be done; nothing is touched. `acceptsFuzzy`: also a point that was read while the VM wrote.
+  public func plan(
+    _ target: StandbySearch.Found, acceptsFuzzy: Bool = false
+  ) throws(FailoverError) -> FailoverPlan {
     let catalog = target.catalog
     guard let point = target.summary.newestPoint else {
       throw .noRecoveryPoint(SafeText.printable(catalog.displayName))
@@ -73,6 +38,7 @@ public struct Failover: Sendable {
       frozenAt: point.frozenAt, label: point.label,
       lossSeconds: time.wallTime().seconds(since: point.frozenAt), isSettling: target.summary.isSettling,
       isFenced: catalog.fence != nil, divergence: catalog.fence == nil ? divergence(of: catalog) : nil,
+      fuzzyRefusal: acceptsFuzzy ? nil : fuzzyRefusal(of: point, in: catalog),
       registerCommand: commands.register.map { FailoverError.quoted($0(self.values(target, id: ""))) },
       powerOnCommand: commands.powerOn.map { FailoverError.quoted($0(values)) })
   }
@@ -86,14 +52,15 @@ public struct Failover: Sendable {
     public let said: [String]
   }
 
-  /// Carries it out. `say` gets a sentence a step, for people.
+  /// Carries it out. `say` gets a sentence a step, for people. Throws `.fuzzyPoint` when the newest point is
+  /// fuzzy and that was not accepted: nothing is changed then.
   public func run(
-    _ target: Target, say: @escaping @Sendable (String) -> Void
+    _ target: StandbySearch.Found, acceptsFuzzy: Bool = false, say: @escaping @Sendable (String) -> Void
   ) async throws(FailoverError) -> Report {
     let outcome: Result<FailoverHold, FailoverError>
     do {
       outcome = try await NamedThread.run("failover") { () -> Result<FailoverHold, FailoverError> in
-        do throws(FailoverError) { return .success(try takeHold(target, say: say)) } catch {
+        do throws(FailoverError) { return .success(try takeHold(target, acceptsFuzzy, say: say)) } catch {
           return .failure(error)
         }
       }
@@ -110,7 +77,7 @@ public struct Failover: Sendable {
 
   /// Everything up to the startable files. Blocks.
   private func takeHold(
-    _ target: Target, say: @Sendable (String) -> Void
+    _ target: StandbySearch.Found, _ acceptsFuzzy: Bool, say: @Sendable (String) -> Void
   ) throws(FailoverError) -> FailoverHold {
     let name = SafeText.printable(target.catalog.displayName)
     let (standby, request) = try failing { () throws(StandbyError) in
@@ -124,6 +91,10 @@ public struct Failover: Sendable {
     guard let standby, let request, let point = standby.catalog.newest else { throw .noRecoveryPoint(name) }
     if standby.catalog.fence == nil, let divergence = divergence(of: standby.catalog) {
       throw .files("\(name) is not failed over: \(divergence)")
+    }
+    // The pass that made way may have brought another point than the plan showed.
+    if !acceptsFuzzy, let refusal = fuzzyRefusal(of: point, in: standby.catalog) {
+      throw .fuzzyPoint(name, refusal)
     }
     let (directory, earlier) = try progress(in: "\(standby.path)/.repl")
     try failing { () throws(StandbyError) in
@@ -144,7 +115,7 @@ public struct Failover: Sendable {
   }
 
   /// Waits for a pass that runs, and says so.
-  private func open(_ target: Target, say: (String) -> Void) throws(StandbyError) -> Standby? {
+  private func open(_ target: StandbySearch.Found, say: (String) -> Void) throws(StandbyError) -> Standby? {
     do throws(StandbyError) { return try target.store.open(vm: target.catalog.vm) } catch {
       guard case .lockHeld = error else { throw error }
       say("waiting for a running pass to make way")
@@ -161,7 +132,18 @@ public struct Failover: Sendable {
       + "recovery point; check the disk, or seed this standby anew"
   }
 
-  private func isBegun(_ target: Target) throws(FailoverError) -> Bool {
+  /// Why a fuzzy point is not taken by default; nil for other points, and when the failover has begun.
+  private func fuzzyRefusal(of point: RecoveryPoint, in catalog: Catalog) -> String? {
+    guard point.label == .fuzzy, catalog.fence == nil else { return nil }
+    let age = FailoverPlan.duration(time.wallTime().seconds(since: point.frozenAt))
+    return
+      "recovery point \(point.reference), \(age) old, is fuzzy: its disks were read while the VM wrote to "
+      + "them, so that filesystems and databases in it may be damaged. Let the sender make a pass with the "
+      + "VM powered off or with a freeze provider; when there is no such sender any more, take this point "
+      + "with --accept-fuzzy and check its filesystems before use"
+  }
+
+  private func isBegun(_ target: StandbySearch.Found) throws(FailoverError) -> Bool {
     try progress(in: "\(target.store.path)/\(target.summary.directory)/.repl").earlier != nil
   }
 
@@ -178,7 +160,7 @@ public struct Failover: Sendable {
     do throws(StandbyError) { return try body() } catch { throw .standby(error) }
   }
 
-  private func values(_ target: Target, id: String) -> FailoverCommands.Values {
+  private func values(_ target: StandbySearch.Found, id: String) -> FailoverCommands.Values {
     let directory = "\(target.store.path)/\(target.summary.directory)"
     return FailoverCommands.Values(
       vmx: "\(directory)/\(target.catalog.slug).vmx", directory: directory, name: target.catalog.displayName,

@@ -1,3 +1,4 @@
+import ReplCommand
 import ReplModel
 import ReplStandby
 
@@ -9,6 +10,8 @@ public enum FailoverError: ActionableError {
   case unreadable(String, problems: [String])
   case ambiguousVM(String, matches: [String])
   case noRecoveryPoint(String)
+  /// The newest point is fuzzy, and nobody said that it may be taken.
+  case fuzzyPoint(String, String)
   case standby(StandbyError)
   case files(String)
   case commandRefused([String], String)
@@ -32,6 +35,7 @@ public enum FailoverError: ActionableError {
         + matches.joined(separator: ", ")
     case .noRecoveryPoint(let name):
       "\(name) has no recovery point yet: its first copy is not complete, so there is nothing to start"
+    case .fuzzyPoint(let name, let why): "\(name) is not failed over: \(why)"
     case .standby(let error): "\(error)"
     case .files(let text): text
     case .commandRefused(let arguments, let why): "command \(Self.quoted(arguments)) is refused: \(why)"
@@ -46,13 +50,13 @@ public enum FailoverError: ActionableError {
   }
 
   /// For people, who may paste it into a shell.
-  public static func quoted(_ arguments: [String]) -> String {
-    arguments.map { argument in
-      let plain = argument.utf8.allSatisfy { character in
-        (48...57).contains(character) || (65...90).contains(character) || (97...122).contains(character)
-          || "/._-:=,@%+".utf8.contains(character)
-      }
-      return plain && !argument.isEmpty ? argument : "'\(argument.replacing("'", with: "'\\''"))'"
-    }.joined(separator: " ")
+  public static func quoted(_ arguments: [String]) -> String { CommandLineText.quoted(arguments) }
+
+  init(_ error: CommandError) {
+    switch error {
+    case .refused(let arguments, let why): self = .commandRefused(arguments, why)
+    case .failed(let arguments, let why): self = .commandFailed(arguments, why)
+    case .killed(let arguments, let seconds): self = .commandKilled(arguments, seconds: seconds)
+    }
   }
 }

@@ -18,6 +18,8 @@ public struct FailoverPlan: Sendable, Codable {
   public let isFenced: Bool
   /// Why the standby is not what replication wrote; failover is refused then.
   public let divergence: String?
+  /// Why the point is not taken by default: it is fuzzy. Nil for others, and when that was accepted.
+  public let fuzzyRefusal: String?
   public let registerCommand: String?
   public let powerOnCommand: String?
 
@@ -30,6 +32,7 @@ public struct FailoverPlan: Sendable, Codable {
       "loss           what was written at the primary in the last \(Self.duration(lossSeconds)) is not in it",
     ]
     if let divergence { lines.append("refused        \(divergence)") }
+    if let fuzzyRefusal { lines.append("refused        \(fuzzyRefusal)") }
     if isSettling { lines.append("first          the point is brought into the disks to its end") }
     lines.append(
       isFenced
@@ -43,7 +46,7 @@ public struct FailoverPlan: Sendable, Codable {
     return lines
   }
 
-  private static func duration(_ seconds: Double) -> String {
+  static func duration(_ seconds: Double) -> String {
     let whole = Int(min(seconds, 3.2e9))
     if whole < 120 { return "\(whole) s" }
     if whole < 7200 { return "\(whole / 60) min" }

@@ -1,3 +1,4 @@
+import ReplCommand
 import ReplIO
 import ReplModel
 import ReplStandby
@@ -53,12 +54,12 @@ struct FailoverSteps {
     try hold.reach(step)
     say("running: \(FailoverError.quoted(arguments))")
     let result: CommandRunner.Result
-    do throws(FailoverError) {
+    do throws(CommandError) {
       result = try await CommandRunner(deadlineSeconds: commands.deadlineSeconds).run(arguments)
     } catch {
       // It has ended, and said so: only a failover that ended before its command did was cut off.
-      if case .commandFailed = error { try hold.reach(before) }
-      throw error
+      if case .failed = error { try hold.reach(before) }
+      throw FailoverError(error)
     }
     let text = CommandRunner.trimmed(result.standardOutput)
     if !text.isEmpty { say("it said: \(SafeText.printable(text, limit: 1024))") }

@@ -23,9 +23,10 @@ enum LayeringRule {
     "ReplVMX": layer(2),
     "ReplProtocol": layer(2, "FoundationEssentials"),
     "ReplStandby": layer(2, "Glibc", "FoundationEssentials"),
+    "ReplCommand": layer(2, "Glibc", "Subprocess", "SystemPackage", "System"),
     "ReplTransport": layer(3, "Glibc"),
-    "ReplSource": layer(3, "Glibc", "Subprocess", "SystemPackage", "System"),
-    "ReplFailover": layer(3, "Glibc", "FoundationEssentials", "Subprocess", "SystemPackage", "System"),
+    "ReplSource": layer(3, "Glibc", "FoundationEssentials"),
+    "ReplFailover": layer(3, "Glibc", "FoundationEssentials"),
     "ReplPass": layer(4, "Glibc", "FoundationEssentials"),
     "ReplService": layer(
       4, "Glibc", "FoundationEssentials", "Logging", "ServiceLifecycle", "Yams", "NIOCore", "NIOPosix",

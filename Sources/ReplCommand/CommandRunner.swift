@@ -1,4 +1,5 @@
 import Glibc
+import ReplIO
 import ReplModel
 import Subprocess
 import Synchronization
@@ -23,21 +24,44 @@ public struct CommandRunner: Sendable {
   }
 
   private let deadlineSeconds: Double
+  private let environment: [String: String]
 
-  public init(deadlineSeconds: Double) { self.deadlineSeconds = deadlineSeconds }
+  /// `environment` comes on top of this process's own.
+  public init(deadlineSeconds: Double, environment: [String: String] = [:]) {
+    self.deadlineSeconds = deadlineSeconds
+    self.environment = environment
+  }
+
+  /// As `run`, for a thread of our own that may block; never from a task, whose thread the command needs.
+  public func runBlocking(_ arguments: [String]) throws(CommandError) -> Result {
+    let answer = Monitor<Swift.Result<Result, CommandError>?>(nil)
+    Task {
+      do throws(CommandError) {
+        let result = try await run(arguments)
+        answer.withLock { $0 = .success(result) }
+      } catch {
+        answer.withLock { $0 = .failure(error) }
+      }
+    }
+    // The command has a deadline of its own; this loop only waits for its end.
+    while true {
+      if let result = answer.wait(seconds: 3600, { $0 }) { return try result.get() }
+    }
+  }
 
   /// The first argument is the absolute path of the program. Throws unless it ends with status 0 in time; at
   /// the deadline it is ended together with every process that it started.
-  public func run(_ arguments: [String]) async throws(FailoverError) -> Result {
+  public func run(_ arguments: [String]) async throws(CommandError) -> Result {
     guard let program = arguments.first, program.hasPrefix("/") else {
-      throw .commandRefused(arguments, "the first argument must be the absolute path of a program")
+      throw .refused(arguments, "the first argument must be the absolute path of a program")
     }
     let deadline = deadlineSeconds
+    let environment = environment
     let group = ProcessGroup()
     let outcome: Outcome
     do {
       outcome = try await withThrowingTaskGroup(of: Outcome.self) { tasks in
-        tasks.addTask { try await Self.execute(program, Array(arguments.dropFirst()), group) }
+        tasks.addTask { try await Self.execute(program, Array(arguments.dropFirst()), environment, group) }
         tasks.addTask {
           try await Task.sleep(for: .seconds(deadline))
           await group.end(graceSeconds: Self.graceSeconds)
@@ -49,22 +73,22 @@ public struct CommandRunner: Sendable {
         return group.wasEnded ? .timedOut : first
       }
     } catch {
-      throw .commandFailed(arguments, "it could not be run: \(error)")
+      throw .failed(arguments, "it could not be run: \(error)")
     }
     switch outcome {
-    case .timedOut: throw .commandKilled(arguments, seconds: deadline)
+    case .timedOut: throw .killed(arguments, seconds: deadline)
     case .ended(let result, nil): return result
     case .ended(let result, let failure?):
       let said = Self.trimmed(result.standardError.isEmpty ? result.standardOutput : result.standardError)
-      if said.isEmpty { throw .commandFailed(arguments, "it \(failure) and said nothing") }
+      if said.isEmpty { throw .failed(arguments, "it \(failure) and said nothing") }
       // What it said last tells most.
       let end = SafeText.printable(String(said.suffix(1024)), limit: 1024)
-      throw .commandFailed(arguments, "it \(failure) and said: \(end)")
+      throw .failed(arguments, "it \(failure) and said: \(end)")
     }
   }
 
   /// Output without white space around it.
-  static func trimmed(_ text: String) -> String {
+  public static func trimmed(_ text: String) -> String {
     String(text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
   }
 
@@ -74,7 +98,7 @@ public struct CommandRunner: Sendable {
   }
 
   private static func execute(
-    _ program: String, _ arguments: [String], _ group: ProcessGroup
+    _ program: String, _ arguments: [String], _ environment: [String: String], _ group: ProcessGroup
   ) async throws -> Outcome {
     var options = PlatformOptions()
     // A group of its own, so that what it starts can be ended with it.
@@ -83,8 +107,9 @@ public struct CommandRunner: Sendable {
       .gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(graceSeconds))
     ]
     let record = try await Subprocess.run(
-      .path(FilePath(program)), arguments: Arguments(arguments), platformOptions: options,
-      input: .none, output: .sequence, error: .sequence
+      .path(FilePath(program)), arguments: Arguments(arguments),
+      environment: .inherit.updating(variables(environment)), platformOptions: options, input: .none,
+      output: .sequence, error: .sequence
     ) { execution in
       group.began(execution.processIdentifier.value)
       async let said = tail(of: execution.standardError)
@@ -92,6 +117,12 @@ public struct CommandRunner: Sendable {
       return Result(standardOutput: printed, standardError: try await said)
     }
     return .ended(record.closureResult, failure: words(record.terminationStatus))
+  }
+
+  private static func variables(_ environment: [String: String]) -> [Environment.Key: String?] {
+    var result: [Environment.Key: String?] = [:]
+    for (name, value) in environment { result[Environment.Key(stringLiteral: name)] = value }
+    return result
   }
 
   private static func tail(of output: SubprocessOutputSequence) async throws -> String {
