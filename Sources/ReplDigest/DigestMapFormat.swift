@@ -19,6 +19,13 @@ public struct DigestMapFormat: Sendable, Equatable {
     self.keyID = keyID
   }
 
+  /// Whether a map of this format can be widened to one of `other`: the same disk, key and page size, on a
+  /// larger disk.
+  public func canWiden(to other: DigestMapFormat) -> Bool {
+    disk == other.disk && keyID == other.keyID && grid.pageSizeBytes == other.grid.pageSizeBytes
+      && grid.sizeBytes < other.grid.sizeBytes
+  }
+
   /// Offsets 24 to 71 of every header.
   func put(into fields: inout HeaderFields) {
     fields.put(Self.algorithm, at: 24)

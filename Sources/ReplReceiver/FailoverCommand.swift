@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import ReplCommand
 import ReplFailover
 import ReplIO
 import ReplModel
@@ -26,6 +27,9 @@ struct FailoverCommand: AsyncParsableCommand {
   @Flag(help: "Do not ask.")
   var yes = false
 
+  @Flag(help: "Take a fuzzy recovery point: one whose disks were read while the VM wrote to them.")
+  var acceptFuzzy = false
+
   @Flag(help: "Show the plan and end.")
   var plan = false
 
@@ -38,13 +42,14 @@ struct FailoverCommand: AsyncParsableCommand {
       let state = try StateDirectory.open(path: config.stateDirectory)
       let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
       let stores = try Stores.openSome(config, state: state.directory, receiver: receiver).map(\.store)
-      let failover = Failover(stores: stores, commands: Self.commands(config.failover), time: SystemTime())
-      let target = try failover.find(vm)
-      let plan = try failover.plan(target)
+      let failover = Failover(commands: Self.commands(config.failover), time: SystemTime())
+      let target = try StandbySearch(stores: stores).find(vm)
+      let plan = try failover.plan(target, acceptsFuzzy: acceptFuzzy)
       try show(plan)
       if self.plan { return }
+      if let why = plan.fuzzyRefusal { throw FailoverError.fuzzyPoint(SafeText.printable(plan.name), why) }
       guard yes || isConfirmed() else { throw FailoverError.notConfirmed(SafeText.printable(plan.name)) }
-      let report = try await failover.run(target) { Terminal.complain("\($0)\n") }
+      let report = try await failover.run(target, acceptsFuzzy: acceptFuzzy) { Terminal.complain("\($0)\n") }
       try show(report, config.failover)
     } catch let error as FailoverError {
       throw Failure.exit(Self.exitCode(error), "\(error)")
@@ -90,8 +95,9 @@ struct FailoverCommand: AsyncParsableCommand {
       guard let template else { return nil }
       return { values in
         template.filled(
-          with: .init(
-            vmxPath: values.vmx, displayName: values.name, directoryPath: values.directory, id: values.id))
+          with: [
+            "vmx": values.vmx, "name": values.name, "directory": values.directory, "id": values.id,
+          ])
       }
     }
     return FailoverCommands(
@@ -99,11 +105,11 @@ struct FailoverCommand: AsyncParsableCommand {
       deadlineSeconds: config.deadlineSeconds)
   }
 
-  private static func exitCode(_ error: FailoverError) -> ReplService.ExitCode {
+  static func exitCode(_ error: FailoverError) -> ReplService.ExitCode {
     switch error {
     case .noSuchVM, .ambiguousVM: .usage
     case .unreadable: .badData
-    case .notConfirmed, .noRecoveryPoint: .refused
+    case .notConfirmed, .noRecoveryPoint, .fuzzyPoint: .refused
     case .standby, .files: .inputOutput
     case .commandRefused: .config
     case .commandFailed, .commandKilled: .failed

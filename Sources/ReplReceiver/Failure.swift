@@ -1,4 +1,5 @@
 import ArgumentParser
+import ReplFailover
 import ReplIO
 import ReplService
 import ReplStandby
@@ -27,6 +28,7 @@ enum Failure {
     case let error as StatusClientError: exit(.peerUnavailable, "\(error)")
     case let error as StatusServerError: exit(.config, "\(error)")
     case let error as StatusJSONError: exit(.badData, "\(error)")
+    case let error as FailoverError: exit(FailoverCommand.exitCode(error), "\(error)")
     case let error as StandbyError: exit(.inputOutput, "\(error)")
     case let error as IOError: exit(.inputOutput, "\(error)")
     default: exit(.failed, "\(error)")

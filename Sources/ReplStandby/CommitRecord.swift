@@ -57,6 +57,7 @@ extension CommitRecord {
       if let index = point.disks.firstIndex(where: { $0.disk == disk.disk }) {
         let member = point.disks[index]
         (disk.state, disk.slot, disk.keyID) = (.ready, member.slot, member.keyID)
+        disk.grid = member.grid
         disk.facts = self.disks[index].facts
       } else if disk.state == .ready {
         disk.state = .detached

@@ -7,7 +7,7 @@ import ReplModel
 ///
 /// Batches of disks that belong to a recovery point go to the journal, batches of first copies to the disk.
 /// After any error but `.damagedBatch` and `.damagedFile` the pass is over: call `suspend` or `abandon`.
-public final class IncomingPass {
+public final class IncomingPass: IncomingBatches {
   public let offer: PassOffer
   public let standby: Standby
   /// Kinds of source files that must come before the commit: those whose content is not here yet.
@@ -25,8 +25,7 @@ public final class IncomingPass {
   var counts: [PageCounts]
   var failure: Failure?
   var committed: CommitRecord?
-  private let opener = BatchOpener()
-  private let digesters: [PageDigester]
+  private let verifier: BatchVerifier
 
   struct PageCounts: Equatable {
     var data: Int64 = 0
@@ -56,10 +55,7 @@ public final class IncomingPass {
     journalName = opening.name
     heldFiles = held
     counts = Array(repeating: PageCounts(), count: offer.disks.count)
-    digesters = try offer.disks.map { (disk) throws(StandbyError) in
-      guard let key = try standby.store.key(disk.keyID) else { throw .keyMissing(key: disk.keyID) }
-      return try digesting { () throws(DigestError) in try PageDigester(key: key) }
-    }
+    verifier = try BatchVerifier(offer.disks, in: standby.store)
   }
 
   // MARK: - What the source is told
@@ -80,11 +76,9 @@ public final class IncomingPass {
   /// before `sync`.
   public func append(_ batch: ReceivedBatch) throws(StandbyError) {
     try requireOpen()
-    guard targets.indices.contains(batch.diskIndex) else { throw .unknownDisk(index: batch.diskIndex) }
-    let target = targets[batch.diskIndex]
-    let (data, digests) = try verify(batch, target.offered)
+    let verified = try verifier.verify(batch)
     do throws(StandbyError) {
-      try target.take(batch, data: data, digests: digests)
+      try targets[batch.diskIndex].take(batch, data: verified.data, digests: verified.digests)
     } catch {
       fail(error)
       throw error
@@ -156,55 +150,5 @@ public final class IncomingPass {
       }
     failure = Failure(
       text: "\(error)", keepsJournal: keepsJournal && !isWrong && !error.isOutOfSpace, keepsSeeds: !isWrong)
-  }
-
-  // MARK: - Checking
-
-  private func verify(
-    _ batch: ReceivedBatch, _ disk: PassOffer.Disk
-  ) throws(StandbyError) -> (UnsafeRawBufferPointer, UnsafeBufferPointer<PageDigest>) {
-    try checkBounds(batch, disk)
-    let data: UnsafeRawBufferPointer
-    do {
-      data = try opener.inflate(batch.codec, batch.payload, rawLength: batch.rawLength)
-    } catch {
-      throw .damagedBatch(disk: disk.disk, detail: "\(error)")
-    }
-    let digester = digesters[batch.diskIndex]
-    let digests = try digesting { () throws(DigestError) in
-      try opener.digests(of: data, runs: batch.runs, grid: disk.grid, digester)
-    }
-    let found = try digesting { () throws(DigestError) in try digester.digest(of: digests) }
-    guard found == batch.digest else {
-      throw .damagedBatch(disk: disk.disk, detail: "its pages do not have the digest that was announced")
-    }
-    return (data, digests)
-  }
-
-  private func checkBounds(_ batch: ReceivedBatch, _ disk: PassOffer.Disk) throws(StandbyError) {
-    func refuse(_ detail: String) -> StandbyError { .damagedBatch(disk: disk.disk, detail: detail) }
-    guard !batch.runs.isEmpty, batch.runs.count <= Limits.runsPerBatch else {
-      throw refuse("\(batch.runs.count) runs, allowed are 1 to \(Limits.runsPerBatch)")
-    }
-    guard (0...Limits.batchBytes).contains(batch.rawLength) else {
-      throw refuse("\(batch.rawLength) bytes of pages, at most \(Limits.batchBytes) are allowed")
-    }
-    var position: Int64 = 0
-    for run in batch.runs {
-      guard run.firstPage >= position, run.firstPage < disk.grid.pageCount,
-        run.pageCount <= disk.grid.pageCount - run.firstPage
-      else {
-        throw refuse(
-          "pages \(run.firstPage) and \(run.pageCount - 1) more are out of order or outside the disk")
-      }
-      position = run.firstPage + run.pageCount
-    }
-    guard disk.grid.dataBytes(of: batch.runs) == Int64(batch.rawLength) else {
-      throw refuse("\(batch.rawLength) bytes do not fit its runs")
-    }
-    // Nobody packs to make it larger; the journal's records are sized for this.
-    guard batch.payload.count <= batch.rawLength else {
-      throw refuse("\(batch.payload.count) bytes were packed from \(batch.rawLength)")
-    }
   }
 }

@@ -82,7 +82,7 @@ struct JournalOpening {
           path: standby.home.privateDirectory.path, detail: "disk \(offered.disk) is ready but in no point")
       }
       let base = try standby.recordingDivergence { () throws(StandbyError) in
-        try standby.map(of: member, at: point)
+        try standby.map(of: member, at: point, on: offered.grid)
       }
       let overlay = try MapOverlay(base: base, for: offered.disk, in: standby.maps)
       let disk = JournalledDisk(offered, overlay: overlay, journal: writer, journalIndex: index)

@@ -27,8 +27,16 @@ struct MapBuilder {
 
   /// Fills a new map, which is all zero, from what the disk holds.
   func fill(_ map: DigestMap) throws(StandbyError) {
+    _ = try fill(map, from: 0) { (_) throws(StandbyError) in true }
+  }
+
+  /// The same from a leaf on, as long as `goesOn`, asked before every leaf. Answers the leaf at which it said
+  /// no; nil at the end of the disk.
+  func fill(
+    _ map: DigestMap, from first: Int64, goesOn: (_ leaf: Int64) throws(StandbyError) -> Bool
+  ) throws(StandbyError) -> Int64? {
     let grid = format.grid
-    var offset: Int64 = 0
+    var offset = first * Int64(grid.leafSizeBytes)
     while offset < grid.sizeBytes,
       let range = try storing({ () throws(IOError) in try disk.allocatedRange(atOrAfter: offset) })
     {
@@ -36,12 +44,14 @@ struct MapBuilder {
       let last = (min(range.end, grid.sizeBytes) - 1) / Int64(grid.leafSizeBytes)
       guard range.offset < grid.sizeBytes, first <= last else { break }
       for index in first...last {
+        if try !goesOn(index) { return index }
         let digests = try digests(ofLeaf: index)
         try digesting { () throws(DigestError) in try map.writeLeaf(index, UnsafeBufferPointer(digests)) }
       }
       offset = (last + 1) * Int64(grid.leafSizeBytes)
     }
     if rewrites { try storing { () throws(IOError) in try disk.sync() } }
+    return nil
   }
 
   /// Reads one leaf's pages from the disk; the answer is valid until the next call.

@@ -21,7 +21,10 @@ final class SeedingDisk: BatchTarget {
 
   // MARK: - Beginning
 
-  init(_ entry: CatalogDisk, offered: PassOffer.Disk, in standby: Standby) throws(StandbyError) {
+  /// `readingSeconds` limits how long the disk is read when nobody knows what is in it.
+  init(
+    _ entry: CatalogDisk, offered: PassOffer.Disk, in standby: Standby, readingSeconds: Double? = nil
+  ) throws(StandbyError) {
     self.offered = offered
     self.standby = standby
     let suspicion = standby.suspicion(of: entry.disk)
@@ -36,7 +39,10 @@ final class SeedingDisk: BatchTarget {
     if let headStart {
       base = headStart
     } else {
-      base = try Self.readDisk(file, entry, standby, rewrites: isSuspect)
+      base = try SeedMapReading(
+        file: file, entry: entry, standby: standby, rewrites: isSuspect, isFresh: isFresh,
+        limitSeconds: isSuspect ? nil : readingSeconds
+      ).run()
     }
     overlay = try MapOverlay(base: base, for: entry.disk, in: standby.maps)
     if isSuspect {
@@ -69,21 +75,6 @@ final class SeedingDisk: BatchTarget {
       }
       try standby.maps.sync()
     }
-  }
-
-  private static func readDisk(
-    _ file: any StorageFile, _ entry: CatalogDisk, _ standby: Standby, rewrites: Bool
-  ) throws(StandbyError) -> DigestMap {
-    guard let key = try standby.store.key(entry.keyID) else { throw .keyMissing(key: entry.keyID) }
-    let map = try digesting { () throws(DigestError) in
-      try DigestMap.create(StandbyLayout.seedMap(of: entry.disk), in: standby.maps, format: entry.mapFormat)
-    }
-    try MapBuilder(disk: file, format: entry.mapFormat, key: key, rewrites: rewrites).fill(map)
-    _ = try digesting { () throws(DigestError) in
-      try map.finish(
-        at: PointReference(epoch: standby.catalog.epoch, number: 0), pass: PassID(high: 0, low: 0))
-    }
-    return map
   }
 
   // MARK: - Taking batches

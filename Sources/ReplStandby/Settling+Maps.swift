@@ -8,6 +8,8 @@ extension Settling {
   /// that is not what it must be.
   func settleMaps() throws(StandbyError) {
     for member in point.disks {
+      // One that was of use has got the map's name; one that stays is of use to nobody.
+      defer { try? standby.dropWideMap(of: member.disk) }
       // Without the key there is nothing to check and nothing to build; the disks are right by the journal's
       // checksums.
       guard hasKey(member.keyID) else {
@@ -45,12 +47,55 @@ extension Settling {
         try overlay.delta.seal(pass: point.pass, root: member.root)
         try overlay.delta.merge(as: point.reference)
       }
-      return standby.trustedMap(of: member, at: point) != nil
+    } else {
+      try mergeWhatIsLeft(member, journalIndex: journalIndex)
     }
+    if let grown = grownMember(member) { try adoptWideMap(of: grown.disk) }
+    return standby.trustedMap(of: member, at: point) != nil
+  }
+
+  /// The disk in the base point, when the pass makes it larger.
+  private func grownMember(_ member: DiskPoint) -> DiskPoint? {
+    guard let before = standby.catalog.newest?.disk(member.disk), before.grid != member.grid else {
+      return nil
+    }
+    return before
+  }
+
+  /// The wider map takes the name of the one that it was made from.
+  private func adoptWideMap(of disk: DiskID) throws(StandbyError) {
     let maps = standby.maps
-    let base = try digesting { () throws(DigestError) in
-      try DigestMap.open(StandbyLayout.map(of: member.disk), in: maps, format: member.mapFormat)
+    try storing { () throws(IOError) in
+      try maps.rename(StandbyLayout.wideMap(of: disk), to: StandbyLayout.map(of: disk))
+      try maps.sync()
     }
+  }
+
+  /// The base map as large as the point's disk. Never read from the disk, which may hold the new pages.
+  private func openBase(_ member: DiskPoint) throws(StandbyError) -> DigestMap {
+    let maps = standby.maps
+    guard let before = grownMember(member), let base = standby.catalog.newest else {
+      return try digesting { () throws(DigestError) in
+        try DigestMap.open(StandbyLayout.map(of: member.disk), in: maps, format: member.mapFormat)
+      }
+    }
+    let name = StandbyLayout.wideMap(of: member.disk)
+    // Whatever is wrong with it, it is made anew.
+    if let wide = try? DigestMap.open(name, in: maps, format: member.mapFormat), wide.state != .working {
+      return wide
+    }
+    guard let narrow = standby.trustedMap(of: before, at: base) else {
+      throw .digest(DigestError(.missing, name, "the map of the point before is not there"))
+    }
+    return try digesting { () throws(DigestError) in
+      try narrow.widened(to: member.grid, as: name, in: maps)
+    }
+  }
+
+  /// After a crash: with the delta, where it was sealed, else with the journal.
+  private func mergeWhatIsLeft(_ member: DiskPoint, journalIndex: Int) throws(StandbyError) {
+    let maps = standby.maps
+    let base = try openBase(member)
     let sealed = try digesting { () throws(DigestError) in
       try DigestDelta.openSealed(StandbyLayout.delta(of: member.disk), in: maps, over: base)
     }
@@ -59,7 +104,6 @@ extension Settling {
     } else if case .at(let reference, _) = base.state, reference == header.base {
       try mergeFromJournal(member, base: base, journalIndex: journalIndex)
     }
-    return standby.trustedMap(of: member, at: point) != nil
   }
 
   /// The delta once more from the digests in the journal.

@@ -92,8 +92,13 @@ final class Settling {
   }
 
   private func capture(_ name: String, _ basePoint: RecoveryPoint) throws(StandbyError) {
+    // In the sizes of the point to which it leads back.
+    let disks = header.disks.map { disk in
+      RecordFileHeader.Disk(
+        disk: disk.disk, grid: basePoint.disk(disk.disk)?.grid ?? disk.grid, keyID: disk.keyID)
+    }
     let description = RecordFileHeader.Description(
-      vm: header.vm, pass: point.pass, base: header.base, disks: header.disks)
+      vm: header.vm, pass: point.pass, base: header.base, disks: disks)
     let capture = try UndoCapture(
       standby: standby, basePoint: basePoint, journal: reader, name: name, description: description)
     try capture.run()
@@ -121,9 +126,11 @@ final class Settling {
       guard let entry = standby.catalog.disk(disk.disk) else {
         throw .journalDamaged(path: reader.file.path, detail: "disk \(disk.disk) is not in the catalog")
       }
-      return try standby.openDiskFile(entry, .readWrite)
+      // Cut off here before, a disk that grows may have either size.
+      return try standby.openDiskFile(entry, .readWrite, of: [entry.grid, disk.grid])
     }
     if !disks.isEmpty { try writeMarker() }
+    try extend(disks)
     let opener = BatchOpener()
     try reader.rewind()
     var isWhole = false
@@ -140,6 +147,19 @@ final class Settling {
       throw .journalDamaged(path: reader.file.path, detail: "its commit cannot be reached")
     }
     for disk in disks { try storing { () throws(IOError) in try disk.sync() } }
+  }
+
+  /// Disks that grew get their new size. It is durable before anything is written behind the old end: else a
+  /// crash could leave a size in between. Also when they have it already: a sync that failed may have lost
+  /// it.
+  private func extend(_ disks: [any StorageFile]) throws(StandbyError) {
+    for (disk, file) in zip(header.disks, disks)
+    where standby.catalog.disk(disk.disk)?.grid.sizeBytes != disk.grid.sizeBytes {
+      try storing { () throws(IOError) in
+        try file.truncate(to: disk.grid.sizeBytes)
+        try file.sync()
+      }
+    }
   }
 
   private func apply(

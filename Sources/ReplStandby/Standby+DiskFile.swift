@@ -8,9 +8,11 @@ extension Standby {
     ByteRange(offset: 100, length: 100), ByteRange(offset: 200, length: 100),
   ]
 
-  /// Opens the data file of a disk and checks that it is what the catalog says: a plain file with one name,
-  /// of the right size, that nobody else uses.
-  func openDiskFile(_ disk: CatalogDisk, _ access: FileAccess) throws(StandbyError) -> any StorageFile {
+  /// Opens the data file of a disk and checks that it is what it must be: a plain file with one name, of the
+  /// right size, that nobody else uses. `grids`: those whose size is right, when it is not the catalog's.
+  func openDiskFile(
+    _ disk: CatalogDisk, _ access: FileAccess, of grids: [PageGrid]? = nil
+  ) throws(StandbyError) -> any StorageFile {
     let file: any StorageFile
     do {
       file = try home.directory.openFile(disk.flatFileName, access)
@@ -19,9 +21,11 @@ extension Standby {
       throw .diverged(disk: disk.disk, page: nil, detail: "\(error.path) is gone")
     }
     let size = try storing { () throws(IOError) in try file.currentSizeBytes() }
-    guard size == disk.grid.sizeBytes else {
+    let sizes = (grids ?? [disk.grid]).map(\.sizeBytes)
+    guard sizes.contains(size) else {
+      let expected = sizes.map { "\($0)" }.joined(separator: " or ")
       throw .diverged(
-        disk: disk.disk, page: nil, detail: "\(file.path) has \(size) bytes, not \(disk.grid.sizeBytes)")
+        disk: disk.disk, page: nil, detail: "\(file.path) has \(size) bytes, not \(expected)")
     }
     try checkUnused(file)
     return file
@@ -51,7 +55,7 @@ extension Standby {
     }
   }
 
-  private func checkUnused(_ file: any StorageFile) throws(StandbyError) {
+  func checkUnused(_ file: any StorageFile) throws(StandbyError) {
     // Only files of the operating system can be locked; simulated ones are not.
     guard let posix = file as? PosixFile else { return }
     for range in Self.lockedRanges where try storing({ () throws(IOError) in try posix.isLocked(range) }) {

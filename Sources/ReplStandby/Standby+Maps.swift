@@ -22,6 +22,24 @@ extension Standby {
     return try rebuildMap(of: member, at: point)
   }
 
+  /// The map of a disk of `point` as one of a disk of `grid`, for a pass that makes the disk larger: the same
+  /// map where it is as large already, else a wider one beside it.
+  func map(
+    of member: DiskPoint, at point: RecoveryPoint, on grid: PageGrid
+  ) throws(StandbyError) -> DigestMap {
+    if grid == member.grid { return try map(of: member, at: point) }
+    let name = StandbyLayout.wideMap(of: member.disk)
+    let format = DigestMapFormat(disk: member.disk, grid: grid, keyID: member.keyID)
+    // An interrupted pass has left it; whatever is wrong with it, it is made anew.
+    if let wide = try? DigestMap.open(name, in: maps, format: format),
+      case .at(point.reference, point.pass) = wide.state
+    {
+      return wide
+    }
+    let base = try map(of: member, at: point)
+    return try digesting { () throws(DigestError) in try base.widened(to: grid, as: name, in: maps) }
+  }
+
   func trustedMap(of member: DiskPoint, at point: RecoveryPoint) -> DigestMap? {
     guard
       // Whatever is wrong with a map, the answer is the same: it is made anew.
@@ -37,7 +55,9 @@ extension Standby {
     guard let entry = catalog.disk(member.disk) else {
       preconditionFailure("a point holds a disk that the catalog does not know")
     }
-    let file = try openDiskFile(entry, .read)
+    let file = try openDiskFile(entry, .read, of: [member.grid])
+    // It was made from the map that is of no use any more.
+    try dropWideMap(of: member.disk)
     let map = try digesting { () throws(DigestError) in
       try DigestMap.create(StandbyLayout.map(of: member.disk), in: maps, format: member.mapFormat)
     }
@@ -57,10 +77,18 @@ extension Standby {
 
   /// Forgets the map and delta of a disk; the next user makes the map anew.
   func dropMap(of disk: DiskID) {
-    for name in [StandbyLayout.map(of: disk), StandbyLayout.delta(of: disk)] {
+    for name in [
+      StandbyLayout.map(of: disk), StandbyLayout.delta(of: disk), StandbyLayout.wideMap(of: disk),
+    ] {
       // They are caches: one that cannot be removed is not trusted either, for its header does not fit.
       if (try? maps.contains(name)) == true { try? maps.removeFile(name) }
     }
+  }
+
+  /// Removes the wider map of a disk; not synced, for one that comes back is known by its header.
+  func dropWideMap(of disk: DiskID) throws(StandbyError) {
+    let name = StandbyLayout.wideMap(of: disk)
+    try storing { () throws(IOError) in if try maps.contains(name) { try maps.removeFile(name) } }
   }
 
   /// Brings the map of a ready disk from its old key to a new one: the disk is read, checked against the old

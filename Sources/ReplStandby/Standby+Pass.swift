@@ -1,3 +1,4 @@
+import Glibc
 import ReplDigest
 import ReplIO
 import ReplModel
@@ -22,7 +23,7 @@ extension Standby {
     return try IncomingPass(standby: self, offer: offer)
   }
 
-  private func checkMayWrite(_ offer: PassOffer) throws(StandbyError) {
+  func checkMayWrite(_ offer: PassOffer) throws(StandbyError) {
     guard offer.vm == catalog.vm else {
       throw .badOffer(detail: "VM \(offer.vm) was offered to \(catalog.vm)")
     }
@@ -41,24 +42,13 @@ extension Standby {
     }
   }
 
-  private func checkDisks(_ offer: PassOffer) throws(StandbyError) {
+  func checkDisks(_ offer: PassOffer) throws(StandbyError) {
     for disk in offer.disks {
       guard try store.key(disk.keyID) != nil else { throw .keyMissing(key: disk.keyID) }
       guard let entry = catalog.disk(disk.disk) else { continue }
-      guard entry.grid.sizeBytes == disk.grid.sizeBytes else {
-        throw .diskChanged(
-          disk: disk.disk,
-          detail:
-            "it had \(entry.grid.sizeBytes) bytes and was offered with \(disk.grid.sizeBytes): a disk that "
-            + "changed its size must be seeded anew")
-      }
-      guard entry.state != .ready || entry.grid == disk.grid else {
-        throw .diskChanged(
-          disk: disk.disk,
-          detail: "it has pages of \(entry.grid.pageSizeBytes) bytes and was offered with "
-            + "\(disk.grid.pageSizeBytes): keep the page size, or seed the disk anew")
-      }
+      try checkGrid(disk, entry)
       if entry.state == .ready { _ = try openDiskFile(entry, .readWrite) }
+      if entry.grid.sizeBytes < disk.grid.sizeBytes { try checkFits(disk) }
     }
     let known = Set(catalog.disks.map(\.disk))
     guard catalog.disks.count + offer.disks.filter({ !known.contains($0.disk) }).count <= Limits.disksPerVM
@@ -67,8 +57,44 @@ extension Standby {
     }
   }
 
-  /// Enters disks that are new or come back; both begin with a first copy.
-  private func enterDisks(_ offer: PassOffer) throws(StandbyError) {
+  private func checkGrid(_ offered: PassOffer.Disk, _ entry: CatalogDisk) throws(StandbyError) {
+    let (held, found) = (entry.grid, offered.grid)
+    guard held.sizeBytes <= found.sizeBytes else {
+      let remove = "\"repl-receiver disk remove \(catalog.vm) \(offered.disk)\""
+      throw .diskChanged(
+        disk: offered.disk,
+        detail: "\(offered.slot) shrank from \(held.sizeBytes) to \(found.sizeBytes) bytes, and a standby "
+          + "disk is never cut: give the disk its size back, or begin its copy anew: exclude it at the "
+          + "sender (exclude_disks), let two passes commit, run \(remove), and include it again")
+    }
+    guard entry.state != .ready || held.pageSizeBytes == found.pageSizeBytes else {
+      throw .diskChanged(
+        disk: offered.disk,
+        detail: "it has pages of \(held.pageSizeBytes) bytes and was offered with "
+          + "\(found.pageSizeBytes): keep the page size, or seed the disk anew")
+    }
+  }
+
+  /// Whether the store can have a file as large as the grown disk: after the commit it would be too late to
+  /// refuse. Sparse, so that the free space says nothing of it.
+  private func checkFits(_ offered: PassOffer.Disk) throws(StandbyError) {
+    let name = StandbyLayout.growthProbe
+    do throws(IOError) {
+      try home.points.openFile(name, .createIfMissing).truncate(to: offered.grid.sizeBytes)
+      try home.points.removeFile(name)
+    } catch {
+      // Empty, and removed by the next settling at the latest.
+      try? home.points.removeFile(name)
+      guard error.systemCode == EFBIG else { throw StandbyError(error) }
+      throw .diskChanged(
+        disk: offered.disk,
+        detail: "it grew to \(offered.grid.sizeBytes) bytes, and the filesystem of \(path) cannot hold a "
+          + "file of that size: move the store to one that can")
+    }
+  }
+
+  /// Enters disks that are new or come back, durably; both begin with a first copy.
+  func enterDisks(_ offer: PassOffer) throws(StandbyError) {
     var (disks, points) = (catalog.disks, catalog.points)
     for offered in offer.disks {
       guard let index = disks.firstIndex(where: { $0.disk == offered.disk }) else {

@@ -16,6 +16,7 @@ extension StandbyError {
         + "one VM has one sender; remove it from the other one's configuration"
     case .badOffer(let detail): "offer refused: \(detail)"
     case .diskChanged(let disk, let detail): "disk \(disk): \(detail)"
+    case .diskKept(let disk, let detail): "disk \(disk) is not removed: \(detail)"
     case .unknownDisk(let index): "disk index \(index) is not in the offer"
     case .keyMissing(let key): "digest key \(key) is not here: the sender must send it before it offers"
     case .damagedBatch(let disk, let detail):
@@ -25,7 +26,7 @@ extension StandbyError {
     case .rootMismatch(let disk, let expected, let found):
       "disk \(disk): root \(found), expected \(expected): the pass cannot be committed"
     case .outOfSpace, .diverged, .inUse, .storage, .digest, .catalogDamaged, .journalDamaged, .newerFormat,
-      .storeMissing, .duplicateVM, .filesRefused, .passEnded:
+      .storeMissing, .duplicateVM, .filesRefused, .passEnded, .readingAgain:
       storageDescription
     }
   }
@@ -54,6 +55,9 @@ extension StandbyError {
     case .duplicateVM(let vm, let paths): "\(vm): more than one standby: \(paths.joined(separator: ", "))"
     case .filesRefused(let detail): "files of the standby: \(detail)"
     case .passEnded(let detail): "this pass has ended: \(detail)"
+    case .readingAgain(let disk, let done, let total):
+      "disk \(disk): its first copy was cut off by a crash and is read again, \(done) of \(total) bytes so "
+        + "far: it goes on by itself"
     default: preconditionFailure("described above")
     }
   }

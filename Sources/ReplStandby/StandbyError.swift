@@ -39,6 +39,11 @@ public enum StandbyError: ActionableError {
   case duplicateVM(vm: VMID, paths: [String])
   /// The caller that makes descriptors and VMX could not make them, or made something that is not allowed.
   case filesRefused(detail: String)
+  /// A disk that cannot be removed now.
+  case diskKept(disk: DiskID, detail: String)
+  /// After a crash nobody knows what is in a seeding disk: it is read a part at a time, and goes on when it
+  /// is offered again.
+  case readingAgain(disk: DiskID, doneBytes: Int64, totalBytes: Int64)
   /// An earlier operation of this pass failed; nothing of it can be committed.
   case passEnded(detail: String)
 
@@ -48,7 +53,7 @@ public enum StandbyError: ActionableError {
       .newerFormat,
       .duplicateVM:
       .stopVM
-    case .damagedBatch: .retryPass
+    case .damagedBatch, .readingAgain: .retryPass
     case .storage(let error): error.remedy
     case .digest(let error): error.remedy
     default: .abandonPass

@@ -28,6 +28,10 @@ enum StandbyLayout {
   static func delta(of disk: DiskID) -> String { "\(disk).delta" }
   /// The map of a disk whose first copy is being written.
   static func seedMap(of disk: DiskID) -> String { "\(disk).seed" }
+  /// The map of a grown disk while the pass is in flight that makes it larger.
+  static func wideMap(of disk: DiskID) -> String { "\(disk).wide" }
+  /// An empty file that shows whether the store can have one of a grown disk's size.
+  static let growthProbe = "growth.probe"
   static func key(_ key: KeyID) -> String { "\(key).key" }
   static func source(_ file: SourceFile) -> String { file == .vmx ? sourceVMX : sourceNVRAM }
 

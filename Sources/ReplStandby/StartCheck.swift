@@ -37,9 +37,10 @@ struct StartCheck {
         guard error.isMissing else { throw StandbyError(error) }
         throw .diverged(disk: disk.disk, page: nil, detail: "\(path) is gone")
       }
-      guard size == disk.grid.sizeBytes else {
+      // A point that is not settled yet may make the disk larger.
+      guard size == disk.grid.sizeBytes || size == member.grid.sizeBytes else {
         throw .diverged(
-          disk: disk.disk, page: nil, detail: "\(path) has \(size) bytes, not \(disk.grid.sizeBytes)")
+          disk: disk.disk, page: nil, detail: "\(path) has \(size) bytes, not \(member.grid.sizeBytes)")
       }
     }
   }

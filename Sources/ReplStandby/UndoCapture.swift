@@ -8,7 +8,10 @@ import ReplModel
 final class UndoCapture {
   /// What is needed of one disk.
   private struct Source {
+    /// As the journal has it; larger than `grid` when the pass makes the disk grow.
     let disk: RecordFileHeader.Disk
+    /// Of the point to which the undo file leads back: what is saved ends here.
+    let grid: PageGrid
     let file: any StorageFile
     /// Nil while the key is lost: then nothing can be checked, and the pages are saved as they are.
     let base: DigestMap?
@@ -29,7 +32,7 @@ final class UndoCapture {
   ) throws(StandbyError) {
     self.journal = journal
     var sources: [Source] = []
-    for disk in description.disks {
+    for disk in journal.header.description.disks {
       guard let entry = standby.catalog.disk(disk.disk), let member = basePoint.disk(disk.disk) else {
         throw .journalDamaged(
           path: journal.file.path, detail: "disk \(disk.disk) is not in point \(basePoint.reference)")
@@ -38,7 +41,7 @@ final class UndoCapture {
       let key = try? standby.store.key(disk.keyID)
       sources.append(
         Source(
-          disk: disk, file: try standby.openDiskFile(entry, .read),
+          disk: disk, grid: member.grid, file: try standby.openDiskFile(entry, .read, of: [member.grid]),
           base: key == nil ? nil : try standby.map(of: member, at: basePoint),
           digester: try key.map { (key) throws(StandbyError) in
             try digesting { () throws(DigestError) in try PageDigester(key: key) }
@@ -100,16 +103,17 @@ final class UndoCapture {
 
   private func capture(_ run: PageRun, of index: Int) throws(StandbyError) {
     let source = sources[index]
-    let grid = source.disk.grid
-    let atOnce = Int64(Limits.batchBytes / grid.pageSizeBytes)
+    let atOnce = Int64(Limits.batchBytes / source.grid.pageSizeBytes)
+    // Behind the old end of a disk that grows there is nothing to save.
+    let last = min(run.pages.upperBound, source.grid.pageCount)
     var page = run.firstPage
-    while page < run.pages.upperBound {
+    while page < last {
       if run.kind == .zero {
-        guard let next = try nextContent(from: page, source), next < run.pages.upperBound else { return }
+        guard let next = try nextContent(from: page, source), next < last else { return }
         page = max(page, next)
       }
       let leafEnd = (page / Int64(PageGrid.pagesPerLeaf) + 1) * Int64(PageGrid.pagesPerLeaf)
-      let end = min(run.pages.upperBound, leafEnd, page + atOnce)
+      let end = min(last, leafEnd, page + atOnce)
       try capture(page..<end, of: index, source)
       page = end
     }
@@ -118,7 +122,7 @@ final class UndoCapture {
   /// The first page at or after `page` of which disk or map say that it may hold something: zero runs can be
   /// long.
   private func nextContent(from page: Int64, _ source: Source) throws(StandbyError) -> Int64? {
-    let (perLeaf, pageBytes) = (Int64(PageGrid.pagesPerLeaf), Int64(source.disk.grid.pageSizeBytes))
+    let (perLeaf, pageBytes) = (Int64(PageGrid.pagesPerLeaf), Int64(source.grid.pageSizeBytes))
     let allocated = try storing { () throws(IOError) in
       try source.file.allocatedRange(atOrAfter: page * pageBytes)
     }
@@ -130,13 +134,13 @@ final class UndoCapture {
 
   /// Pages of one leaf, at most 1 MiB of them.
   private func capture(_ pages: Range<Int64>, of index: Int, _ source: Source) throws(StandbyError) {
-    let bytes = source.disk.grid.bytes(of: pages)
+    let bytes = source.grid.bytes(of: pages)
     let buffer = chunk.bytes.part(0, Int(bytes.length))
     try storing { () throws(IOError) in try source.file.read(into: buffer, at: bytes.offset) }
     if let base = source.base, let digester = source.digester {
       try compare(pages, UnsafeRawBufferPointer(buffer), source.disk, base, digester)
     }
-    try output.add(pages, UnsafeRawBufferPointer(buffer), diskIndex: index, grid: source.disk.grid)
+    try output.add(pages, UnsafeRawBufferPointer(buffer), diskIndex: index, grid: source.grid)
   }
 
   private func compare(

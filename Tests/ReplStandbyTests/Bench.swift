@@ -93,6 +93,11 @@ enum Bench {
 }
 
 extension Image {
+  /// A disk gets larger; its new part is zero.
+  mutating func grow(_ disk: Int, to sizeBytes: Int) {
+    disks[disk] += [UInt8](repeating: 0, count: sizeBytes - disks[disk].count)
+  }
+
   mutating func fill(_ disk: Int, _ page: Int, _ seed: UInt64) { put(disk, page, Bench.page(seed)) }
   mutating func clear(_ disk: Int, _ page: Int) { put(disk, page, [UInt8](repeating: 0, count: 4096)) }
 

@@ -6,10 +6,9 @@ import Testing
 
 @testable import ReplStandby
 
-/// One failing operation at every place of a first copy and of a later pass, while the program lives on and
-/// tries again.
-@Suite("Failing operations") struct FaultSweepTests {
-  static let senders = CrashSweepTests.senders
+/// One failing operation at every place of a pass, while the program lives on and tries again.
+struct FaultSweep: Sendable {
+  let senders: [Sender]
 
   /// Tries a pass until it went through; what failed is suspended as a lost connection would be. Answers how
   /// many attempts it took. `acknowledged` hears of every commit that returned.
@@ -29,10 +28,10 @@ import Testing
           if case .failure(let error) = standby.recovery { throw error }
           return attempt
         }
-        let opened = try standby.beginPass(Self.senders[number - 1].offer(number))
+        let opened = try standby.beginPass(senders[number - 1].offer(number))
         pass = opened
-        let sent = try Self.senders[number - 1].send(to: opened)
-        _ = try opened.commit(Self.senders[number - 1].claims(sent))
+        let sent = try senders[number - 1].send(to: opened)
+        _ = try opened.commit(senders[number - 1].claims(sent))
         acknowledged()
         try opened.settle()
         return attempt
@@ -63,19 +62,19 @@ import Testing
     let number = standby.catalog.newest.map { Int($0.pass.low) } ?? 0
     #expect(
       number == acknowledged || number == acknowledged + 1, "\(context), power cut: holds pass \(number)")
-    try Checks(Self.senders).holdsItsNewestPoint(standby, on: after, "\(context), power cut")
+    try Checks(senders).holdsItsNewestPoint(standby, on: after, "\(context), power cut")
   }
 
   /// The machine before pass `number`.
   private func prepared(for number: Int) throws -> SimulatedMachine {
     let machine = try Bench.machine()
     for earlier in 1..<number {
-      try Self.senders[earlier - 1].replicate(earlier, to: try Bench.standby(in: Bench.store(on: machine)))
+      try senders[earlier - 1].replicate(earlier, to: try Bench.standby(in: Bench.store(on: machine)))
     }
     return machine.restart(.all)
   }
 
-  private func sweep(_ number: Int, _ fault: FaultPlan.Fault, attempts: Int) throws {
+  func sweep(_ number: Int, _ fault: FaultPlan.Fault, attempts: Int) throws {
     let start = try prepared(for: number)
     var (operation, isUntouched) = (0, false)
     while !isUntouched {
@@ -99,11 +98,16 @@ import Testing
     }
     #expect(operation > 100)
   }
+}
+
+/// One failing operation at every place of a first copy and of a later pass.
+@Suite("Failing operations") struct FaultSweepTests {
+  static let faults = FaultSweep(senders: CrashSweepTests.senders)
 
   @Test("an operation that fails once ends at most one pass, and loses nothing", arguments: [1, 2])
-  func ioError(number: Int) throws { try sweep(number, .ioErrorOnce, attempts: 3) }
+  func ioError(number: Int) throws { try Self.faults.sweep(number, .ioErrorOnce, attempts: 3) }
 
   @Test(
     "a full disk ends the pass, and replication goes on by itself when there is space", arguments: [1, 2])
-  func outOfSpace(number: Int) throws { try sweep(number, .outOfSpace, attempts: 3) }
+  func outOfSpace(number: Int) throws { try Self.faults.sweep(number, .outOfSpace, attempts: 3) }
 }

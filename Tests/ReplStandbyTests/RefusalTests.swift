@@ -51,16 +51,18 @@ import Testing
 
   @Test("an offer that does not fit the standby is refused, and the standby stays as it is")
   func offers() throws {
-    let larger = PageGrid(sizeBytes: Bench.grids[0].sizeBytes + 4096, pageSizeBytes: 4096)!
+    let smaller = PageGrid(sizeBytes: Bench.grids[0].sizeBytes - 512, pageSizeBytes: 4096)!
     let coarser = PageGrid(sizeBytes: Bench.grids[0].sizeBytes, pageSizeBytes: 8192)!
+    let largerAndCoarser = PageGrid(sizeBytes: Bench.grids[0].sizeBytes + 8192, pageSizeBytes: 8192)!
     let cases: [(String, PassOffer)] = [
       ("notYours", second.offer(2, owner: "another")),
       ("badOffer", offer(vm: VMID(high: 1, low: 1))),
       ("badOffer", offer(disks: [])),
       ("badOffer", offer(disks: [Bench.diskIDs[0], Bench.diskIDs[0]])),
       ("badOffer", offer(slots: ["scsi0:1", "scsi0:1"])),
-      ("diskChanged", offer(grids: [larger, Bench.grids[1]])),
+      ("diskChanged", offer(grids: [smaller, Bench.grids[1]])),
       ("diskChanged", offer(grids: [coarser, Bench.grids[1]])),
+      ("diskChanged", offer(grids: [largerAndCoarser, Bench.grids[1]])),
       ("staleEpoch", offer(epoch: Epoch(0))),
       ("staleEpoch", offer(epoch: Epoch(2))),
       ("keyMissing", offer(key: KeyID(high: 5, low: 5))),

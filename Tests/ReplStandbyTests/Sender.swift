@@ -12,16 +12,19 @@ final class Sender: @unchecked Sendable {
   // SAFETY: immutable after init.
   let image: Image
   let key: DigestKey
+  /// As large as the image's disks are.
+  let grids: [PageGrid]
   let digests: [[PageDigest]]
   let roots: [Root]
 
   init(_ image: Image, key: DigestKey = Bench.key) throws {
     self.image = image
     self.key = key
+    grids = image.disks.map { PageGrid(sizeBytes: Int64($0.count), pageSizeBytes: 4096)! }
     let digester = try PageDigester(key: key)
     var (digests, roots): ([[PageDigest]], [Root]) = ([], [])
     for (index, disk) in image.disks.enumerated() {
-      let grid = Bench.grids[index]
+      let grid = grids[index]
       var pages = [PageDigest](repeating: .zero, count: Int(grid.leafCount) * PageGrid.pagesPerLeaf)
       try disk.withUnsafeBytes { bytes in
         try pages.withUnsafeMutableBufferPointer {
@@ -29,17 +32,19 @@ final class Sender: @unchecked Sendable {
         }
       }
       digests.append(pages)
-      roots.append(try Self.root(of: pages, index: index, key: key))
+      roots.append(try Self.root(of: pages, index: index, grid: grid, key: key))
     }
     self.digests = digests
     self.roots = roots
   }
 
-  private static func root(of pages: [PageDigest], index: Int, key: DigestKey) throws -> Root {
+  private static func root(
+    of pages: [PageDigest], index: Int, grid: PageGrid, key: DigestKey
+  ) throws -> Root {
     let scratch = SimulatedMachine(disks: ["scratch"])
-    let format = DigestMapFormat(disk: Bench.diskIDs[index], grid: Bench.grids[index], keyID: key.id)
+    let format = DigestMapFormat(disk: Bench.diskIDs[index], grid: grid, keyID: key.id)
     let map = try DigestMap.create("map", in: scratch.disk("scratch"), format: format)
-    for leaf in 0..<Int(Bench.grids[index].leafCount) {
+    for leaf in 0..<Int(grid.leafCount) {
       try pages.withUnsafeBufferPointer {
         try map.writeLeaf(Int64(leaf), UnsafeBufferPointer(rebasing: $0[(leaf * 256)..<((leaf + 1) * 256)]))
       }
@@ -48,15 +53,16 @@ final class Sender: @unchecked Sendable {
   }
 
   func offer(
-    _ number: Int, owner: String = Bench.peer, epoch: Epoch? = nil, disks: [Int] = [0, 1]
+    _ number: Int, owner: String = Bench.peer, epoch: Epoch? = nil, disks: [Int] = [0, 1],
+    slots: [Int] = [0, 1], label: PointLabel = .crashConsistent
   ) -> PassOffer {
     PassOffer(
       vm: Bench.vm, displayName: "web 01", owner: owner, pass: Bench.pass(number),
-      frozenAt: WallTime(millisecondsSince1970: 1_800_000_000_000 + Int64(number)), label: .crashConsistent,
+      frozenAt: WallTime(millisecondsSince1970: 1_800_000_000_000 + Int64(number)), label: label,
       epoch: epoch,
       disks: disks.map { index in
         PassOffer.Disk(
-          disk: Bench.diskIDs[index], slot: DiskSlot("scsi0:\(index)")!, grid: Bench.grids[index],
+          disk: Bench.diskIDs[index], slot: DiskSlot("scsi0:\(slots[index])")!, grid: grids[index],
           keyID: key.id,
           facts: DiskFacts(entries: [.init(key: "adapterType", value: "lsilogic")]))
       },
@@ -70,7 +76,7 @@ final class Sender: @unchecked Sendable {
     var runs: [PageRun] = []
     let held = UnsafeMutableBufferPointer<PageDigest>.allocate(capacity: 256)
     defer { held.deallocate() }
-    for page in 0..<Bench.grids[index].pageCount {
+    for page in 0..<grids[index].pageCount {
       if page % 256 == 0 { try view.readLeaf(page / 256, into: held) }
       let digest = digests[index][Int(page)]
       guard digest != held[Int(page % 256)] else { continue }
@@ -93,7 +99,7 @@ final class Sender: @unchecked Sendable {
   func withBatch(
     _ index: Int, _ runs: [PageRun], codec wanted: Codec, _ body: (ReceivedBatch) throws -> Void
   ) throws {
-    let grid = Bench.grids[index]
+    let grid = grids[index]
     var (raw, pages): ([UInt8], [PageDigest]) = ([], [])
     for run in runs where run.kind == .data {
       let range = grid.bytes(of: run.pages)
