@@ -17,9 +17,11 @@ public struct VMStatus: Sendable, Codable {
     case promoted
     /// Somebody else wrote to the standby.
     case diverged
+    /// Seen in a watched folder; no pass runs for it.
+    case found = "found-not-protected"
   }
 
-  /// The newest recovery point.
+  /// A recovery point.
   public struct Point: Sendable, Codable {
     public var reference: PointReference
     public var frozenAt: WallTime
@@ -95,7 +97,10 @@ public struct VMStatus: Sendable, Codable {
   /// The name of the other side's peer, where it is known.
   public var peer: String?
   public var state: State
+  /// The newest point that failover would take by default; the lag is its age.
   public var newestPoint: Point?
+  /// A fuzzy point that is newer: it is there, but failover takes it only when told to.
+  public var fuzzyPoint: Point?
   public var rpoSeconds: Double
   public var lastPass: Pass?
   public var running: Running?
@@ -103,6 +108,16 @@ public struct VMStatus: Sendable, Codable {
   /// Passes since the daemon started, committed and failed.
   public var passesCommitted: UInt64
   public var passesFailed: UInt64
+  /// Every disk that is known of the VM; nil before the first look.
+  public var disks: [Disk]?
+  /// How the last view was held; nil before the first.
+  public var lastFreeze: Freeze?
+  /// What a broken-off freeze left and could not be removed, in one sentence for people; nil when nothing.
+  public var leftovers: String?
+  /// The VMX file, absolute, at the primary site.
+  public var vmxPath: String?
+  /// Of a VM that was found and is not protected: how to protect it.
+  public var found: Found?
 
   public init(vm: VMID, name: String, peer: String?, state: State, rpoSeconds: Double) {
     self.vm = vm
@@ -117,30 +132,26 @@ public struct VMStatus: Sendable, Codable {
   /// The state when no pass runs and none ended just now, as far as points and failures tell.
   public var restingState: State {
     if lastFailure != nil { return .failing }
-    return newestPoint == nil ? .waitingForFirstCopy : .idle
+    return latestPoint == nil ? .waitingForFirstCopy : .idle
+  }
+
+  /// The newest point of any label.
+  public var latestPoint: Point? {
+    guard let fuzzyPoint else { return newestPoint }
+    guard let newestPoint, newestPoint.reference > fuzzyPoint.reference else { return fuzzyPoint }
+    return newestPoint
+  }
+
+  /// Enters a point that was committed just now where it belongs: a fuzzy one never makes the lag smaller.
+  public mutating func enter(_ point: Point) {
+    if point.label == .fuzzy {
+      fuzzyPoint = point
+    } else {
+      newestPoint = point
+      fuzzyPoint = nil
+    }
   }
 
   /// Now minus the freeze time of the newest point; nil before the first point.
   public func lagSeconds(now: WallTime) -> Double? { newestPoint.map { now.seconds(since: $0.frozenAt) } }
-}
-
-/// The answer of `/status`.
-public struct StatusDocument: Sendable, Codable {
-  /// Which of the two daemons answered.
-  public enum Role: String, Sendable, Codable { case sender, receiver }
-
-  public var role: Role
-  public var version: String
-  /// False when it was read from disk because no daemon answered.
-  public var daemonRunning: Bool
-  public var generatedAt: WallTime
-  public var vms: [VMStatus]
-
-  public init(role: Role, version: String, daemonRunning: Bool, generatedAt: WallTime, vms: [VMStatus]) {
-    self.role = role
-    self.version = version
-    self.daemonRunning = daemonRunning
-    self.generatedAt = generatedAt
-    self.vms = vms
-  }
 }

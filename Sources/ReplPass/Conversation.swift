@@ -31,6 +31,28 @@ final class Conversation: Sendable {
     return try send(Message.type, prefix: bytes)
   }
 
+  /// The target received the offer of a seed.
+  func beginSeed() throws(PassError) {
+    try check { (state: inout SessionState) throws(ProtocolError) in try state.beginSeed() }
+  }
+
+  /// Sends an offer and waits for the answer, which fits it when this returns.
+  func offer(_ offer: Offer) throws(PassError) -> Accept {
+    let bytes: [UInt8]
+    do throws(ProtocolError) { bytes = try offer.encode() } catch { throw .wire(error) }
+    try check { (state: inout SessionState) throws(ProtocolError) in
+      var next = state
+      try next.sending(.offer)
+      if offer.purpose == .seed { try next.beginSeed() }
+      state = next
+    }
+    try transmit(.offer, prefix: bytes, body: nil)
+    let seconds = ProtocolTimeouts.seconds(in: .offered) ?? ProtocolTimeouts.idleSeconds
+    let accept = try expect(Accept.self, seconds: seconds)
+    do throws(ProtocolError) { try accept.validate(answering: offer) } catch { throw .wire(error) }
+    return accept
+  }
+
   /// Sends the commit unless a `resend` has arrived that it does not know of: false then, and nothing was
   /// sent.
   func send(commit: Commit) throws(PassError) -> Bool {
@@ -78,7 +100,7 @@ final class Conversation: Sendable {
       let frame: Frame
       do throws(TransportError) {
         // Also where the caller names none: a state that must end soon must not be held open by heartbeats.
-        let limit = deadline ?? ProtocolTimeouts.seconds(in: phase).map { Deadline(seconds: $0) }
+        let limit = deadline ?? state.withLock { $0.deadlineSeconds }.map { Deadline(seconds: $0) }
         frame = try connection.receive(idleSeconds: ProtocolTimeouts.idleSeconds, deadline: limit)
       } catch { throw .transport(error) }
       var disposition = SessionState.Disposition.handle
@@ -116,6 +138,7 @@ final class Conversation: Sendable {
     case .stopping: message = ErrorMessage(.shuttingDown, text: "\(error)", retryAfterSeconds: 5)
     case .transport: message = nil
     case .timedOut: message = ErrorMessage(.timedOut, text: "\(error)")
+    case .notSeeding: message = ErrorMessage(.notSeeding, text: "\(error)")
     case .source, .digest, .io, .resent, .receiverChanged, .fuzzyInterrupted:
       message = ErrorMessage(.internalFault, text: "\(error)")
     }

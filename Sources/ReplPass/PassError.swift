@@ -24,6 +24,8 @@ public enum PassError: ActionableError {
   case receiverChanged(from: ReceiverID, to: ReceiverID)
   /// A view that does not stand still cannot be taken up again.
   case fuzzyInterrupted(String)
+  /// A seed was offered of what a recovery point holds, or of a VM that has none.
+  case notSeeding(VMID, detail: String)
 
   public var remedy: Remedy {
     switch self {
@@ -33,9 +35,12 @@ public enum PassError: ActionableError {
     case .standby(let error): error.remedy
     case .digest, .io: .abandonPass
     case .stopping, .timedOut: .retryPass
-    case .resent, .receiverChanged, .fuzzyInterrupted: .abandonPass
+    case .resent, .receiverChanged, .fuzzyInterrupted, .notSeeding: .abandonPass
     }
   }
+
+  /// This daemon is ending.
+  var isStopping: Bool { if case .stopping = self { true } else { false } }
 
   /// One of the two daemons is ending, as it was told: nothing failed.
   public var isOrderlyEnd: Bool {
@@ -68,6 +73,9 @@ public enum PassError: ActionableError {
       "receiver \(now) answered where \(before) had: does the address lead to two receivers? Name one of them"
     case .fuzzyInterrupted(let cause):
       "\(cause); a running VM's disks have changed since, so the pass begins anew"
+    case .notSeeding(let vm, let detail):
+      "\(vm): \(detail): only a disk that was added to a VM with a recovery point is seeded; the next pass "
+        + "learns which disks are new"
     case .resent(let disk, let page):
       "disk \(disk): page \(page) reads differently now than when it was scanned: the source is "
         + "not standing still"

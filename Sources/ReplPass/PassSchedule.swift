@@ -10,11 +10,13 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   static var firstRetrySeconds: Double { 5 }
 
   private struct Entry {
-    let intervalSeconds: Double
+    var intervalSeconds: Double
     var dueAtSeconds: Double
     /// Monotonic seconds at which the newest point was frozen; nil before the first.
     var newestPointAtSeconds: Double?
     var isRunning = false
+    /// Goes when its pass has ended: until then it counts, and must not run twice.
+    var isRemoved = false
     var failures = 0
   }
 
@@ -23,15 +25,37 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
 
   public init(limit: Int) { self.limit = limit }
 
-  /// A new VM is due at once.
+  /// A new VM is due at once. One that is there gets the interval, and is due an interval from now at the
+  /// latest.
   public mutating func add(_ key: Key, intervalSeconds: Double, nowSeconds: Double) {
-    guard entries[key] == nil else { return }
-    entries[key] = Entry(intervalSeconds: intervalSeconds, dueAtSeconds: nowSeconds)
+    guard var entry = entries[key] else {
+      entries[key] = Entry(intervalSeconds: intervalSeconds, dueAtSeconds: nowSeconds)
+      return
+    }
+    entry.isRemoved = false
+    entry.intervalSeconds = intervalSeconds
+    entry.dueAtSeconds = min(entry.dueAtSeconds, nowSeconds + intervalSeconds)
+    entries[key] = entry
+  }
+
+  /// No more passes of this VM. One that runs goes on to its end and counts until then; nothing when the VM
+  /// is not there.
+  public mutating func remove(_ key: Key) {
+    if entries[key]?.isRunning == true { entries[key]?.isRemoved = true } else { entries[key] = nil }
+  }
+
+  /// The VMs that passes are made of, in no order.
+  public var keys: Set<Key> { Set(entries.filter { !$0.value.isRemoved }.keys) }
+
+  /// Whether a VM is due and waits for a pass of another one to end.
+  public func isPlaceWanted(nowSeconds: Double) -> Bool {
+    runningCount >= limit
+      && entries.values.contains { !$0.isRunning && $0.dueAtSeconds <= nowSeconds }
   }
 
   /// Takes the VM whose pass begins now; nil when none is due or the limit is reached.
   public mutating func takeDue(nowSeconds: Double) -> Key? {
-    guard entries.values.count(where: \.isRunning) < limit else { return nil }
+    guard runningCount < limit else { return nil }
     let due = entries.filter { !$0.value.isRunning && $0.value.dueAtSeconds <= nowSeconds }
     let oldest = due.min { left, right in
       let leftAge = left.value.newestPointAtSeconds ?? -.infinity
@@ -45,8 +69,7 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
 
   /// A pass that began at `startedSeconds` committed: the next one is due an interval after that start.
   public mutating func committed(_ key: Key, startedSeconds: Double, nowSeconds: Double) {
-    guard var entry = entries[key] else { return }
-    entry.isRunning = false
+    guard var entry = takeEnded(key) else { return }
     entry.failures = 0
     entry.newestPointAtSeconds = startedSeconds
     entry.dueAtSeconds = max(nowSeconds, startedSeconds + entry.intervalSeconds)
@@ -57,8 +80,7 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   public mutating func failed(
     _ key: Key, remedy: Remedy, retryAfterSeconds: Double?, jitter: Double, nowSeconds: Double
   ) {
-    guard var entry = entries[key] else { return }
-    entry.isRunning = false
+    guard var entry = takeEnded(key) else { return }
     entry.failures += 1
     // A VM that needs a person is looked at again each interval: the person may have acted.
     let backoff = Self.firstRetrySeconds * Double(1 << min(entry.failures - 1, 16)) * (0.75 + jitter / 2)
@@ -67,9 +89,16 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     entries[key] = entry
   }
 
+  /// The entry of a VM whose pass has ended; nil when it is to stay away.
+  private mutating func takeEnded(_ key: Key) -> Entry? {
+    guard var entry = entries.removeValue(forKey: key), !entry.isRemoved else { return nil }
+    entry.isRunning = false
+    return entry
+  }
+
   /// Seconds until something is due; nil when nothing is waiting.
   public func secondsUntilDue(nowSeconds: Double) -> Double? {
-    guard entries.values.count(where: \.isRunning) < limit else { return nil }
+    guard runningCount < limit else { return nil }
     let waiting = entries.values.filter { !$0.isRunning }
     return waiting.map { max(0, $0.dueAtSeconds - nowSeconds) }.min()
   }

@@ -1,12 +1,13 @@
 import ReplIO
 import ReplModel
+import Synchronization
 
 /// Runs the passes of all VMs when they are due: oldest lag first, no two of one VM at once, a limit on all
-/// together.
-public actor PassScheduler {
+/// together. VMs may come and go while it runs.
+public final class PassScheduler: Sendable {
   /// One VM as the scheduler sees it.
   public struct Entry: Sendable, Hashable {
-    /// The VMX path of the configuration.
+    /// The VMX path.
     public let key: String
     public let intervalSeconds: Double
 
@@ -22,46 +23,80 @@ public actor PassScheduler {
     case failed(Remedy, retryAfterSeconds: Double?)
   }
 
-  private var schedule: PassSchedule<String>
+  private let schedule: Mutex<PassSchedule<String>>
   private let time: any TimeSource
   private let perform: @Sendable (String) async -> Outcome
 
+  /// `perform` runs one pass of the VM with that key.
   public init(
     entries: [Entry], limit: Int, time: any TimeSource, perform: @escaping @Sendable (String) async -> Outcome
   ) {
-    schedule = PassSchedule(limit: limit)
+    schedule = Mutex(PassSchedule(limit: limit))
     self.time = time
     self.perform = perform
-    let now = Double(time.monotonicNanoseconds()) / 1e9
-    for entry in entries { schedule.add(entry.key, intervalSeconds: entry.intervalSeconds, nowSeconds: now) }
+    for entry in entries { add(entry) }
   }
 
   private var nowSeconds: Double { Double(time.monotonicNanoseconds()) / 1e9 }
+
+  /// A new VM is due at once; one that is there gets the interval.
+  public func add(_ entry: Entry) {
+    let now = nowSeconds
+    schedule.withLock { $0.add(entry.key, intervalSeconds: entry.intervalSeconds, nowSeconds: now) }
+  }
+
+  /// No more passes of this VM; one that runs goes on to its end.
+  public func remove(_ key: String) { schedule.withLock { $0.remove(key) } }
+
+  /// Adds and removes, so that passes are made of exactly these VMs.
+  public func replace(with entries: [Entry]) {
+    let wanted = Set(entries.map(\.key))
+    for key in keys where !wanted.contains(key) { remove(key) }
+    for entry in entries { add(entry) }
+  }
+
+  /// The VMs that passes are made of.
+  public var keys: Set<String> { schedule.withLock { $0.keys } }
+
+  /// Whether a VM is due and waits for the pass of another one to end: work that can wait (a seed session)
+  /// gives way then.
+  public var isPlaceWanted: Bool {
+    let now = nowSeconds
+    return schedule.withLock { $0.isPlaceWanted(nowSeconds: now) }
+  }
 
   /// Runs until the task is cancelled; passes that run then are waited for (they end early by the stop
   /// signal).
   public func run() async {
     await withDiscardingTaskGroup { group in
       while !Task.isCancelled {
-        while let key = schedule.takeDue(nowSeconds: nowSeconds) {
+        while let key = takeDue() {
           group.addTask { await self.runPass(key) }
         }
-        let pause = min(schedule.secondsUntilDue(nowSeconds: nowSeconds) ?? 1, 1)
+        let now = nowSeconds
+        let pause = min(schedule.withLock { $0.secondsUntilDue(nowSeconds: now) } ?? 1, 1)
         // Cancellation ends the pause; the loop sees it.
         try? await Task.sleep(for: .seconds(max(pause, 0.05)))
       }
     }
   }
 
+  private func takeDue() -> String? {
+    let now = nowSeconds
+    return schedule.withLock { $0.takeDue(nowSeconds: now) }
+  }
+
   private func runPass(_ key: String) async {
     let started = nowSeconds
-    switch await perform(key) {
-    case .committed:
-      schedule.committed(key, startedSeconds: started, nowSeconds: nowSeconds)
-    case .failed(let remedy, let retryAfter):
-      schedule.failed(
-        key, remedy: remedy, retryAfterSeconds: retryAfter, jitter: .random(in: 0..<1), nowSeconds: nowSeconds
-      )
+    let outcome = await perform(key)
+    let now = nowSeconds
+    schedule.withLock { schedule in
+      switch outcome {
+      case .committed: schedule.committed(key, startedSeconds: started, nowSeconds: now)
+      case .failed(let remedy, let retryAfter):
+        schedule.failed(
+          key, remedy: remedy, retryAfterSeconds: retryAfter, jitter: .random(in: 0..<1), nowSeconds: now)
+      }
     }
   }
 }

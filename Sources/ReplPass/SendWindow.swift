@@ -28,7 +28,8 @@ final class SendWindow: Sendable {
     var lastSent: UInt64?
     var resends: [(Resend, ResumeTracker.Token)] = []
     var committed: Committed?
-    var isSettled = false
+    /// The receiver has said its last word.
+    var isFinished = false
     var failure: PassError?
   }
 
@@ -108,7 +109,7 @@ final class SendWindow: Sendable {
   }
 
   func note(_ committed: Committed) { state.withLock { $0.committed = committed } }
-  func noteSettled() { state.withLock { $0.isSettled = true } }
+  func noteFinished() { state.withLock { $0.isFinished = true } }
   func fail(_ error: PassError) { state.withLock { if $0.failure == nil { $0.failure = error } } }
 
   /// Waits until the receiving thread has come to its end. False when it has not.
@@ -147,13 +148,21 @@ final class SendWindow: Sendable {
     return answer
   }
 
-  /// Waits until the standby disk is at the point. False when the receiver did not say so: the point is
-  /// committed all the same.
-  func waitForSettled() -> Bool {
-    let seconds = ProtocolTimeouts.seconds(in: .committed) ?? ProtocolTimeouts.idleSeconds
-    return state.wait(seconds: seconds) { state -> Bool? in
-      if state.isSettled { return true }
+  /// Waits for the receiver's last word: that the standby disk is at the point, or that a seed is durable.
+  /// False when it did not come.
+  func waitForFinish(seconds: Double) -> Bool {
+    state.wait(seconds: seconds) { state -> Bool? in
+      if state.isFinished { return true }
       return state.failure == nil ? nil : false
     } ?? false
+  }
+
+  /// The receiver's goodbye to a seed covers all that was sent.
+  func acknowledgeAll() {
+    let tokens = state.withLock { state in
+      defer { state.sent = [] }
+      return state.sent.compactMap(\.token)
+    }
+    for token in tokens { tracker.release(token) }
   }
 }

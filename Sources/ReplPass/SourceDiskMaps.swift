@@ -13,7 +13,8 @@ struct SourceDiskMaps: Sendable {
 
   /// Opens the base map; what is missing, damaged or of another key begins empty and is learned from the
   /// receiver. A tentative delta of an earlier pass is adopted when `newest` names that pass, and dropped
-  /// when it does not.
+  /// when it does not. The map of a disk that grew since is widened after that, as the receiver widens its
+  /// own: nothing of it has to be learned again.
   static func open(
     _ format: DigestMapFormat, in directory: any StorageDirectory, newest: Accept.Newest?
   ) throws(PassError) -> SourceDiskMaps {
@@ -29,7 +30,8 @@ struct SourceDiskMaps: Sendable {
         // Half of a merge that the receiver knows nothing of: only the receiver's own map can be trusted.
         base = try createEmpty(format, in: directory)
       }
-      try removeHeldOverlay(of: format.disk, in: directory)
+      try removeLeftovers(of: format.disk, in: directory)
+      if base.format != format { base = try widen(base, to: format, in: directory) }
       let delta = try DigestDelta.create(name, in: directory, over: base)
       return SourceDiskMaps(base: base, delta: delta, directory: directory, disk: format.disk)
     } catch { throw .digest(error) }
@@ -47,11 +49,14 @@ struct SourceDiskMaps: Sendable {
     }
   }
 
+  /// In the format that it has when that one can be widened.
   private static func openBase(
     _ format: DigestMapFormat, in directory: any StorageDirectory
   ) throws(DigestError) -> DigestMap {
     do throws(DigestError) {
-      let map = try DigestMap.open(fileName(format), in: directory, format: format)
+      let held = try DigestMap.format(of: fileName(format), in: directory) ?? format
+      let map = try DigestMap.open(
+        fileName(format), in: directory, format: held.canWiden(to: format) ? held : format)
       if map.state != .working { return map }
     } catch {
       guard [.missing, .damaged, .foreign].contains(error.code) else { throw error }
@@ -69,12 +74,27 @@ struct SourceDiskMaps: Sendable {
     return map
   }
 
-  /// An overlay serves one connection; what an earlier one left is of no use.
-  private static func removeHeldOverlay(
+  /// Makes the map one of the larger disk. Cut off, the narrow map is there and is widened again.
+  private static func widen(
+    _ base: DigestMap, to format: DigestMapFormat, in directory: any StorageDirectory
+  ) throws(DigestError) -> DigestMap {
+    let wide = "\(format.disk).wide"
+    _ = try base.widened(to: format.grid, as: wide, in: directory)
+    do throws(IOError) {
+      try directory.rename(wide, to: fileName(format))
+      try directory.sync()
+    } catch { throw DigestError(.storage, error.path, error.description, cause: error) }
+    return try DigestMap.open(fileName(format), in: directory, format: format)
+  }
+
+  /// An overlay serves one connection, a wider map that did not get the map's name nobody.
+  private static func removeLeftovers(
     of disk: DiskID, in directory: any StorageDirectory
   ) throws(DigestError) {
     do throws(IOError) {
-      if try directory.contains("\(disk).held") { try directory.removeFile("\(disk).held") }
+      for name in ["\(disk).held", "\(disk).wide"] where try directory.contains(name) {
+        try directory.removeFile(name)
+      }
     } catch { throw DigestError(.storage, error.path, error.description, cause: error) }
   }
 

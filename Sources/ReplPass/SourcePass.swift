@@ -1,4 +1,3 @@
-import ReplCompression
 import ReplDigest
 import ReplIO
 import ReplModel
@@ -10,31 +9,26 @@ import Synchronization
 /// One pass at the sender: brings the standby of one VM to the state of one view.
 ///
 /// A connection that is cut is taken up again while the view lives: from the position up to which everything
-/// is acknowledged, sending nothing that the receiver holds already. Blocks; runs on a thread of its own.
+/// is acknowledged, sending nothing that the receiver holds already. Disks that were added to a VM which has
+/// a recovery point already are left out (`Report.deferred`) until a `SeedSession` has brought them. Blocks;
+/// runs on a thread of its own.
 public final class SourcePass: Sendable {
   let id = PassID.random()
   let view: VMView
-  let settings: SourceSettings
-  let state: SourceState
-  let stop: StopSignal
-  let time: any TimeSource
-  let tracker: ResumeTracker
-  let grids: [PageGrid]
+  private let settings: SourceSettings
+  private let state: SourceState
+  private let stop: StopSignal
+  private let time: any TimeSource
+  private let selection: PassSelection
+  private let link: SourceLink
   private let progress: @Sendable (VMStatus.Running) -> Void
-  private let onTrouble: @Sendable (PassError) -> Void
   private let startedAt: WallTime
   private let shared = Mutex(Shared())
 
   private struct Shared {
-    /// Kept from one connection to the next while the pass lives.
-    var maps: [SourceDiskMaps]?
-    var receiver: ReceiverID?
     var phase = "connect"
     var readBytes: Int64 = 0
     var changedBytes: Int64 = 0
-    /// Of the connections that have ended, and of the one that is open as last published.
-    var wireBytes: Int64 = 0
-    var openWireBytes: Int64 = 0
     var lastEpoch: Epoch?
   }
 
@@ -51,15 +45,9 @@ public final class SourcePass: Sendable {
     self.stop = stop
     self.time = time
     self.progress = progress
-    self.onTrouble = onTrouble
+    selection = PassSelection(view: view, settings: settings, state: state)
+    link = SourceLink(settings: settings, onTrouble: onTrouble)
     startedAt = time.wallTime()
-    grids = view.disks.map { disk in
-      guard let grid = PageGrid(sizeBytes: disk.image.sizeBytes, pageSizeBytes: settings.pageSizeBytes) else {
-        preconditionFailure("the view was taken with sizes in range")
-      }
-      return grid
-    }
-    tracker = ResumeTracker(leafCount: PageScan.leafCount(of: grids))
     shared.withLock { $0.lastEpoch = lastEpoch }
   }
 
@@ -67,6 +55,9 @@ public final class SourcePass: Sendable {
   public struct Report: Sendable {
     public let point: RecoveryPoint
     public let pass: VMStatus.Pass
+    /// Disks of the view that the point does not hold: they were added, and their first copy is not done. A
+    /// `SeedSession` goes on with it.
+    public let deferred: [DiskID]
     /// What kept the receiver from saying that the standby disk itself is at the point; nil when it did say
     /// so. The point exists all the same, in the receiver's journal.
     public let settleFailure: PassError?
@@ -76,129 +67,76 @@ public final class SourcePass: Sendable {
 
   /// Runs the pass to its commit.
   public func run() throws(PassError) -> Report {
-    var failures = 0
-    var lastPosition = tracker.position
     while true {
-      do throws(PassError) {
-        return try attempt()
-      } catch {
-        if stop.isSet { throw .stopping }
-        guard error.remedy == .retryPass else { throw error }
-        if view.label == .fuzzy { throw .fuzzyInterrupted("\(error)") }
-        tracker.rewind()
-        if tracker.position > lastPosition { failures = 0 }
-        lastPosition = tracker.position
-        failures += 1
-        guard failures < settings.retryLimit else { throw error }
-        onTrouble(error)
-        // A longer wait than this is better spent without holding the view: the scheduler does it.
-        let pause = min(error.retryAfterSeconds ?? 0.25 * Double(1 << failures), 15)
-        if waitForStop(seconds: pause) { throw .stopping }
+      let report = try link.retrying { () -> Int64 in
+        selection.current.tracker.rewind()
+        return selection.current.tracker.position
+      } pause: { (seconds) throws(PassError) in
+        guard stop.pause(seconds: seconds) else { throw .stopping }
         do throws(SourceError) { try view.checkUnchanged() } catch { throw .source(error) }
+      } _: { () throws(PassError) -> Report? in
+        try attempt()
+      }
+      // Nil: offered again with other disks, which is no failure.
+      if let report {
+        selection.remember(report.point)
+        return report
       }
     }
   }
 
-  private func waitForStop(seconds: Double) -> Bool {
-    let woken = Monitor(false)
-    return stop.whileWatching(wake: { woken.withLock { $0 = true } }) {
-      woken.wait(seconds: seconds) { $0 ? true : nil } ?? false
-    }
-  }
-
-  /// One connection.
-  private func attempt() throws(PassError) -> Report {
+  /// One connection. Nil when the pass is to be offered with other disks.
+  private func attempt() throws(PassError) -> Report? {
     setPhase("connect")
-    let dial = ConnectionAttempt()
-    let connection: FrameConnection
-    do throws(TransportError) {
-      connection = try stop.whileWatching(wake: { dial.cancel() }) { () throws(TransportError) in
-        try FrameConnection.connect(
-          to: settings.receiver, context: settings.tls, options: settings.transport, attempt: dial)
+    do throws(PassError) {
+      return try link.connected(stop: stop, interrupt: stop) { (conversation) throws(PassError) -> Report? in
+        try converse(conversation)
       }
-    } catch { throw .transport(error) }
-    defer {
-      shared.withLock {
-        $0.wireBytes += connection.wireBytesSent
-        $0.openWireBytes = 0
-      }
-      connection.close()
-    }
-    let conversation = Conversation(connection, role: .source)
-    return try stop.whileWatching(wake: { connection.interrupt() }) { () throws(PassError) -> Report in
-      do throws(PassError) {
-        return try converse(conversation)
-      } catch {
-        conversation.tell(stop.isSet ? .stopping : error)
-        throw error
-      }
+    } catch {
+      if stop.isSet { throw .stopping }
+      if error.remedy == .retryPass, view.label == .fuzzy { throw .fuzzyInterrupted("\(error)") }
+      throw error
     }
   }
 
-  private func converse(_ conversation: Conversation) throws(PassError) -> Report {
+  private func converse(_ conversation: Conversation) throws(PassError) -> Report? {
     let greeting = SourceGreeting(conversation: conversation, state: state, settings: settings, time: time)
     let (agreement, key) = try greeting.run()
-    let offer = makeOffer(key)
-    try conversation.send(offer)
-    let accept = try conversation.expect(
-      Accept.self, seconds: ProtocolTimeouts.seconds(in: .offered) ?? ProtocolTimeouts.idleSeconds)
-    do throws(ProtocolError) { try accept.validate(answering: offer) } catch { throw .wire(error) }
+    let source = selection.disks(agreement.features)
+    let offer = makeOffer(source, key)
+    let accept = try conversation.offer(offer)
     shared.withLock { $0.lastEpoch = accept.epoch }
-    let maps = try openMaps(accept, key: key, isCommitted: accept.isCommitted(offer))
-    if accept.isCommitted(offer), let newest = accept.newest {
+    let isCommitted = accept.isCommitted(offer)
+    if !isCommitted {
+      guard try selection.agrees(with: accept, agreement.features) else {
+        try conversation.send(Goodbye(reason: "offered again with other disks"))
+        return nil
+      }
+    }
+    let maps = try source.openMaps(accept, key: key, vm: view.vm, in: state, isCommitted: isCommitted)
+    if isCommitted, let newest = accept.newest {
       // The answer to the commit was lost; opening the maps has adopted it.
       return try finishAdopted(conversation, offer: offer, accept: accept, newest: newest)
     }
     setPhase("compare")
-    var disks: [ScanDisk] = []
-    for (index, disk) in maps.enumerated() {
-      let alignment = MapAlignment(conversation: conversation, diskIndex: index, maps: disk)
-      let held = try alignment.heldView(remoteRoot: accept.disks[index].effectiveRoot)
-      disks.append(
-        ScanDisk(
-          image: view.disks[index].image, grid: grids[index], base: disk.base, held: held, delta: disk.delta))
+    let stream = BatchStream(
+      source, try source.align(maps, accept, conversation), maps: maps, key: key,
+      codec: settings.codec(agreement), windowBytes: accept.windowBytes, conversation: conversation,
+      time: time
+    ) { [self] in
+      link.note(sentBytes: conversation.connection.wireBytesSent)
+      publish()
     }
-    let transfer = SourceTransfer(
-      pass: self, conversation: conversation, disks: disks, maps: maps, key: key,
-      codec: settings.codec(agreement), offer: offer, accept: accept)
+    let transfer = SourceTransfer(pass: self, stream: stream, offer: offer, accept: accept)
     let (point, settleFailure) = try transfer.run()
     return report(point, conversation, settleFailure: settleFailure)
   }
 
-  private func makeOffer(_ key: DigestKey) -> Offer {
-    let disks = zip(view.disks, grids).map { disk, grid in
-      Offer.Disk(disk: disk.id, slot: disk.slot, grid: grid, keyID: key.id, facts: disk.facts)
-    }
-    return Offer(
+  private func makeOffer(_ source: SourceDisks, _ key: DigestKey) -> Offer {
+    Offer(
       vm: view.vm, displayName: view.displayName, pass: id, view: view.id, frozenAt: view.frozenAt,
-      label: view.label, epoch: shared.withLock { $0.lastEpoch }, disks: disks,
+      label: view.label, epoch: shared.withLock { $0.lastEpoch }, disks: source.offered(key),
       vmxHash: SHA256Hasher.hash(view.vmx), nvramHash: view.nvram.map { SHA256Hasher.hash($0) })
-  }
-
-  /// On a second connection of the same pass the tentative deltas go on; else they begin anew.
-  private func openMaps(
-    _ accept: Accept, key: DigestKey, isCommitted: Bool
-  ) throws(PassError) -> [SourceDiskMaps] {
-    let (kept, before) = shared.withLock { ($0.maps, $0.receiver) }
-    // What was scanned was compared with another receiver: going on would leave a hole.
-    if let before, before != accept.receiver { throw .receiverChanged(from: before, to: accept.receiver) }
-    if let kept, !isCommitted {
-      guard kept.allSatisfy({ $0.base.format.keyID == key.id }) else {
-        throw .receiverChanged(from: accept.receiver, to: accept.receiver)
-      }
-      return kept
-    }
-    let directory = try state.mapDirectory(receiver: accept.receiver, vm: view.vm)
-    var maps: [SourceDiskMaps] = []
-    for (disk, grid) in zip(view.disks, grids) {
-      let format = DigestMapFormat(disk: disk.id, grid: grid, keyID: key.id)
-      maps.append(try SourceDiskMaps.open(format, in: directory, newest: accept.newest))
-    }
-    shared.withLock {
-      $0.maps = maps
-      $0.receiver = accept.receiver
-    }
-    return maps
   }
 
   private func finishAdopted(
@@ -219,19 +157,14 @@ public final class SourcePass: Sendable {
   private func report(
     _ point: RecoveryPoint, _ conversation: Conversation, settleFailure: PassError?
   ) -> Report {
+    link.note(sentBytes: conversation.connection.wireBytesSent)
     let now = time.wallTime()
     let pass = shared.withLock { shared in
       VMStatus.Pass(
         pass: id, startedAt: startedAt, durationSeconds: now.seconds(since: startedAt),
-        readBytes: shared.readBytes, changedBytes: shared.changedBytes,
-        wireBytes: shared.wireBytes + conversation.connection.wireBytesSent)
+        readBytes: shared.readBytes, changedBytes: shared.changedBytes, wireBytes: link.sentBytes)
     }
-    return Report(point: point, pass: pass, settleFailure: settleFailure)
-  }
-
-  /// The number of a page's leaf, counted across all disks as the tracker does.
-  func leafNumber(disk: Int, page: Int64) -> Int64 {
-    grids[..<disk].reduce(0) { $0 + $1.leafCount } + page / Int64(PageGrid.pagesPerLeaf)
+    return Report(point: point, pass: pass, deferred: selection.deferred, settleFailure: settleFailure)
   }
 
   // MARK: - Progress
@@ -248,17 +181,13 @@ public final class SourcePass: Sendable {
     }
   }
 
-  /// `wireBytes` of the connection that is open now, where the caller knows better than last time.
-  func publish(wireBytes: Int64? = nil) {
-    let leaves = max(tracker.scannedLeaves, 0)
-    let total = view.totalBytes
-    let done = min(total, leaves * Int64(settings.pageSizeBytes * PageGrid.pagesPerLeaf))
-    let running = shared.withLock { shared in
-      shared.openWireBytes = wireBytes ?? shared.openWireBytes
-      return VMStatus.Running(
-        pass: id, phase: shared.phase, startedAt: startedAt, doneBytes: done, totalBytes: total,
-        wireBytes: shared.wireBytes + shared.openWireBytes)
-    }
-    progress(running)
+  private func publish() {
+    let source = selection.current
+    let (total, done) = (source.totalBytes, source.bytes(below: source.tracker.scannedLeaves))
+    let phase = shared.withLock { $0.phase }
+    progress(
+      VMStatus.Running(
+        pass: id, phase: phase, startedAt: startedAt, doneBytes: done, totalBytes: total,
+        wireBytes: link.sentBytes))
   }
 }

@@ -8,7 +8,7 @@ import Synchronization
 public final class SourceState: Sendable {
   static let keyName = "digest.key"
 
-  private let root: any StorageDirectory
+  let root: any StorageDirectory
   private let key: Mutex<DigestKey?>
   private let making = Mutex(())
 

@@ -6,6 +6,7 @@ extension StandbyError {
   var number: ErrorNumber {
     switch self {
     case .fenced: .fenced
+    case .readingAgain: .busySettling
     case .lockHeld: .leaseHeld
     case .interruptedByFailover: .fenced
     case .staleEpoch: .staleEpoch
@@ -20,7 +21,7 @@ extension StandbyError {
     case .storage, .inUse, .digest, .catalogDamaged, .journalDamaged, .newerFormat, .storeMissing,
       .filesRefused:
       .storage
-    case .passEnded: .internalFault
+    case .passEnded, .diskKept: .internalFault
     }
   }
 }

@@ -60,18 +60,48 @@ extension StatusBoard {
 }
 
 extension VMStatus {
-  /// Newest point and state as the catalog has them; `pending` is committed and not in it yet. A pass that
+  /// Points, disks and state as the catalog has them; `pending` is committed and not in it yet. A pass that
   /// runs keeps its state, and a failure stays until a success; fence and divergence outdo both.
   mutating func describe(_ catalog: Catalog, pending: RecoveryPoint? = nil, isSettling: Bool) {
-    newestPoint = (pending ?? catalog.newest).map {
-      Point(reference: $0.reference, frozenAt: $0.frozenAt, label: $0.label)
-    }
+    describePoints(catalog.points + (pending.map { [$0] } ?? []))
+    describeDisks(catalog.disks)
     if catalog.fence != nil {
       state = .promoted
     } else if catalog.divergence != nil {
       state = .diverged
     } else if running == nil && state != .failing && state != .stopped {
       state = isSettling ? .settling : catalog.newest == nil ? .seeding : .idle
+    }
+  }
+
+  /// The lag is counted from the newest point that failover takes by default: the newest that is not fuzzy.
+  /// When fuzzy points have outlived it, the one that was known before stays, so that the lag goes on rising.
+  private mutating func describePoints(_ points: [RecoveryPoint]) {
+    func shown(_ point: RecoveryPoint) -> Point {
+      Point(reference: point.reference, frozenAt: point.frozenAt, label: point.label)
+    }
+    if let acceptable = points.last(where: { $0.label != .fuzzy }) {
+      newestPoint = shown(acceptable)
+    } else if points.isEmpty {
+      newestPoint = nil
+    }
+    fuzzyPoint = points.last.flatMap { $0.label == .fuzzy ? shown($0) : nil }
+  }
+
+  /// In the order of their slots. How far a first copy is, its session says.
+  private mutating func describeDisks(_ entries: [CatalogDisk]) {
+    let before = disks ?? []
+    disks = entries.sorted { ($0.slot, $0.fileStem) < ($1.slot, $1.fileStem) }.map { entry in
+      let state: Disk.State =
+        switch entry.state {
+        case .ready: .ready
+        case .seeding: .seeding
+        case .detached: .detached
+        }
+      let seeded = before.first { $0.disk == entry.disk && $0.state == .seeding }?.seededBytes
+      return Disk(
+        slot: entry.slot, disk: entry.disk, sizeBytes: entry.grid.sizeBytes, state: state,
+        seededBytes: state == .seeding ? seeded : nil)
     }
   }
 }

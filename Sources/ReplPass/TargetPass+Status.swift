@@ -1,19 +1,53 @@
 import ReplModel
+import ReplProtocol
 import ReplStandby
 
 /// What the board and the log learn of a pass.
 extension TargetPass {
   func noteRunning(_ phase: String) {
+    let isSeed = offer.purpose == .seed
     let running = VMStatus.Running(
-      pass: offer.pass, phase: phase, startedAt: startedAt, doneBytes: 0, totalBytes: 0,
+      pass: offer.pass, phase: phase, startedAt: startedAt,
+      doneBytes: isSeed ? seededBytes.reduce(0, +) : 0,
+      totalBytes: isSeed ? offer.grids.reduce(0) { $0 + $1.sizeBytes } : 0,
       wireBytes: conversation.connection.wireBytesReceived)
     let catalog = standby.catalog
+    let seeding = seedingDisks
     service.board.update(
       offer.vm, name: catalog.displayName, peer: peer, rpoSeconds: service.settings.rpoSeconds
     ) { status in
       status.running = running
+      status.enter(seeding)
+      // A seed says nothing about the VM's points: a failure of the last pass stays to be seen.
+      if isSeed && [.failing, .stopped].contains(status.state) { return }
       status.state = phase == "settle" ? .settling : catalog.newest == nil ? .seeding : .running
     }
+  }
+
+  /// Notes how far a seed has come: the source reads from the first page to the last.
+  func noteArrived(_ batch: Batch) {
+    guard offer.purpose == .seed, let last = batch.runs.last else { return }
+    let end = offer.grids[batch.diskIndex].bytes(of: last.pages).end
+    seededBytes[batch.diskIndex] = max(seededBytes[batch.diskIndex], end)
+  }
+
+  private var seedingDisks: [VMStatus.Disk] {
+    guard offer.purpose == .seed else { return [] }
+    return zip(offer.disks, seededBytes).map { disk, bytes in
+      VMStatus.Disk(
+        slot: disk.slot, disk: disk.disk, sizeBytes: disk.grid.sizeBytes, state: .seeding, seededBytes: bytes)
+    }
+  }
+
+  /// The source has left in order, without a commit.
+  func noteLeft() {
+    let (catalog, seeding) = (standby.catalog, seedingDisks)
+    service.board.update(offer.vm) { status in
+      status.running = nil
+      status.describe(catalog, isSettling: false)
+      status.enter(seeding)
+    }
+    service.keepStatus(offer.vm)
   }
 
   func noteCommitted(_ point: RecoveryPoint) {
@@ -24,8 +58,8 @@ extension TargetPass {
     service.board.update(offer.vm) { status in
       status.lastPass = pass
       status.passesCommitted += 1
-      status.newestPoint = VMStatus.Point(
-        reference: point.reference, frozenAt: point.frozenAt, label: point.label)
+      status.enter(
+        VMStatus.Point(reference: point.reference, frozenAt: point.frozenAt, label: point.label))
     }
     service.report(
       .committed(vm: SafeText.printable(standby.catalog.displayName), peer: peer, point, pass))
@@ -63,6 +97,15 @@ extension TargetPass {
       status.describe(catalog, isSettling: false)
     }
     service.keepStatus(offer.vm)
+  }
+}
+
+extension VMStatus {
+  /// Shows these disks in place of what was known of them.
+  fileprivate mutating func enter(_ found: [Disk]) {
+    if found.isEmpty { return }
+    let others = (disks ?? []).filter { known in !found.contains { $0.disk == known.disk } }
+    disks = (others + found).sorted { $0.slot < $1.slot }
   }
 }
 

@@ -15,7 +15,7 @@ extension TargetPass {
       || elapsed >= Int64(TargetSettings.spanSeconds * 1e9)
     guard isDue else { return }
     try acknowledge()
-    noteRunning("receive")
+    noteRunning(runningPhase)
   }
 
   private func acknowledge() throws(PassError) {
@@ -40,7 +40,7 @@ extension TargetPass {
     do throws(ProtocolError) { (kind, contents) = try FileMessage.decode(frame.payload) } catch {
       throw .wire(error)
     }
-    guard let incoming else { throw conversation.unexpected(.file) }
+    let incoming = try pass(for: .file)
     try storing { () throws(StandbyError) in
       try incoming.append(kind == .vmx ? .vmx : .nvram, Array(contents))
     }
@@ -63,7 +63,7 @@ extension TargetPass {
       conversation.ignoreVoidCommit()
       return
     }
-    guard let incoming else { throw conversation.unexpected(.commit) }
+    let incoming = try pass(for: .commit)
     try checkCounts(commit)
     noteRunning("commit")
     // The standby counts what it took; what arrived damaged was not taken and came again.

@@ -5,7 +5,7 @@ import ReplProtocol
 import ReplStandby
 import ReplTransport
 
-/// One offered pass at the receiver, from the offer to the settled standby.
+/// One offered pass at the receiver, from the offer to the settled standby; or one seed, to its end.
 final class TargetPass {
   let service: TargetService
   let conversation: Conversation
@@ -13,13 +13,15 @@ final class TargetPass {
   let offer: Offer
   let peer: String
   let startedAt: WallTime
-  var incoming: IncomingPass?
+  var incoming: (any IncomingBatches)?
   var wanted = WantedPages()
   private(set) var changedBytes: Int64 = 0
   /// The pass is over and well: what the connection does then is no failure of it.
   var isSettled = false
   private let agreement: Agreement
   var received: Received
+  /// Of a seed: the end of the last run of each disk, which tells how far the source is.
+  var seededBytes: [Int64]
 
   /// What came on this connection.
   struct Received {
@@ -44,6 +46,7 @@ final class TargetPass {
     self.agreement = agreement
     startedAt = service.time.wallTime()
     let none = offer.disks.map { _ in Int64(0) }
+    seededBytes = none
     received = Received(
       dataPages: none, zeroPages: none, damagedDataPages: none, damagedZeroPages: none,
       lastAckNanoseconds: service.time.monotonicNanoseconds())
@@ -57,6 +60,10 @@ final class TargetPass {
       try accept()
       while try handle(try conversation.receive()) {}
       try suspend()
+      if !isSettled { noteLeft() }
+      // All of it is durable, this says.
+      // A source that is gone learns the same from the next answer.
+      if offer.purpose == .seed { _ = try? conversation.send(Goodbye(reason: "kept")) }
     } catch {
       let error = watch.reason ?? error
       if !isSettled { noteFailure(error) }
@@ -85,6 +92,8 @@ final class TargetPass {
         let root = newest.disks.first { $0.disk == disk.disk }?.root ?? .zero
         return Accept.Disk(disk: disk.disk, mode: .incremental, effectiveRoot: root)
       }
+    } else if let newest, try waitsForReading(newest) {
+      disks = unreadAnswer(newest)
     } else {
       let incoming = try begin()
       self.incoming = incoming
@@ -93,28 +102,72 @@ final class TargetPass {
         let mode: Accept.Mode = incoming.isSeeding(disk: index) ? .seed : .incremental
         disks.append(Accept.Disk(disk: disk.disk, mode: mode, effectiveRoot: root))
       }
-      files = incoming.filesWanted.map { $0 == .vmx ? .vmx : .nvram }
+      files = ((incoming as? IncomingPass)?.filesWanted ?? []).map { $0 == .vmx ? .vmx : .nvram }
     }
     let budget = try storing { () throws(StandbyError) in try standby.freeBytesAboveFloor() }
     try conversation.send(
       Accept(
         receiver: service.receiver, standbyKnown: newest != nil,
-        newest: newest.map { .init(reference: $0.reference, pass: $0.pass, frozenAt: $0.frozenAt) },
+        newest: newest.map {
+          .init(
+            reference: $0.reference, pass: $0.pass, frozenAt: $0.frozenAt, disks: $0.disks.map(\.disk))
+        },
         epoch: standby.catalog.epoch, disks: disks, filesWanted: files, journalBudgetBytes: budget,
         windowBytes: TargetSettings.windowBytes))
-    if isCommitted, let newest { noteSettled(newest) } else { noteRunning("receive") }
+    if isCommitted, let newest { noteSettled(newest) } else { noteRunning(runningPhase) }
   }
 
-  private func begin() throws(PassError) -> IncomingPass {
+  /// Whether the pass would have to wait until an added disk is read again after a crash. The source is told
+  /// at once that nothing is known of the disk: it leaves it to the sessions between its passes.
+  private func waitsForReading(_ newest: RecoveryPoint) throws(PassError) -> Bool {
+    guard offer.purpose == .pass, agreement.features.contains(.seed),
+      newest.disks.contains(where: { member in offer.disks.contains { $0.disk == member.disk } }),
+      !offer.disks.allSatisfy({ standby.knowsContent(ofSeeding: $0.disk) })
+    else { return false }
+    try storing { () throws(StandbyError) in try standby.checkPass(offered) }
+    return true
+  }
+
+  /// Nothing is begun with it: the source offers the pass again.
+  private func unreadAnswer(_ newest: RecoveryPoint) -> [Accept.Disk] {
+    offer.disks.map { disk in
+      let member = newest.disks.first { $0.disk == disk.disk }
+      return Accept.Disk(
+        disk: disk.disk, mode: member == nil ? .seed : .incremental, effectiveRoot: member?.root ?? .zero)
+    }
+  }
+
+  private var offered: PassOffer {
     let disks = offer.disks.map {
       PassOffer.Disk(disk: $0.disk, slot: $0.slot, grid: $0.grid, keyID: $0.keyID, facts: $0.facts)
     }
-    let offered = PassOffer(
+    return PassOffer(
       vm: offer.vm, displayName: offer.displayName, owner: peer, pass: offer.pass, frozenAt: offer.frozenAt,
       label: offer.label, epoch: offer.epoch, disks: disks, vmxHash: offer.vmxHash, nvramHash: offer.nvramHash
     )
-    return try storing { () throws(StandbyError) in try standby.beginPass(offered) }
   }
+
+  private func begin() throws(PassError) -> any IncomingBatches {
+    guard offer.purpose == .seed else {
+      return try storing { () throws(StandbyError) in try standby.beginPass(offered) }
+    }
+    try checkSeed()
+    return try storing { () throws(StandbyError) in
+      try standby.beginSeed(offered, readingSeconds: TargetSettings.readingSeconds)
+    }
+  }
+
+  /// Said with a number of its own, so that the sender learns that it is mistaken about the newest point.
+  private func checkSeed() throws(PassError) {
+    guard let newest = standby.catalog.newest else {
+      throw .notSeeding(offer.vm, detail: "it has no recovery point yet")
+    }
+    for disk in newest.disks where offer.disks.contains(where: { $0.disk == disk.disk }) {
+      throw .notSeeding(offer.vm, detail: "recovery point \(newest.reference) holds disk \(disk.disk)")
+    }
+  }
+
+  var runningPhase: String { offer.purpose == .seed ? "seed" : "receive" }
 
   // MARK: - Messages
 
@@ -132,14 +185,20 @@ final class TargetPass {
     return true
   }
 
-  private func pass() throws(PassError) -> IncomingPass {
+  private func batches() throws(PassError) -> any IncomingBatches {
     guard let incoming else { throw conversation.unexpected(.batch) }
     return incoming
   }
 
+  /// What takes files and the commit. The session's states let neither come to a seed.
+  func pass(for message: MessageType) throws(PassError) -> IncomingPass {
+    guard let pass = incoming as? IncomingPass else { throw conversation.unexpected(message) }
+    return pass
+  }
+
   private func answerNodes(_ request: NodesRequest) throws(PassError) {
     do throws(ProtocolError) { try request.validate(disks: offer.grids) } catch { throw .wire(error) }
-    let view = try pass().digestView(disk: request.disk)
+    let view = try batches().digestView(disk: request.disk)
     let nodes = try digesting { () throws(DigestError) in
       try view.nodes(level: request.level, first: request.first, count: request.count)
     }
@@ -152,7 +211,7 @@ final class TargetPass {
 
   private func answerLeaves(_ request: LeavesRequest) throws(PassError) {
     do throws(ProtocolError) { try request.validate(disks: offer.grids) } catch { throw .wire(error) }
-    let view = try pass().digestView(disk: request.disk)
+    let view = try batches().digestView(disk: request.disk)
     let body = try digesting { () throws(DigestError) in
       try LeafBytes.read(view, first: request.first, count: request.count)
     }
@@ -179,13 +238,14 @@ final class TargetPass {
     received.dataPages[batch.diskIndex] += dataPages
     received.zeroPages[batch.diskIndex] += zeroPages
     changedBytes += (dataPages + zeroPages) * Int64(offer.disks[batch.diskIndex].grid.pageSizeBytes)
-    let incoming = try pass()
+    let incoming = try batches()
     do throws(StandbyError) {
       try incoming.append(
         ReceivedBatch(
           diskIndex: batch.diskIndex, codec: batch.codec, runs: batch.runs, rawLength: batch.rawLength,
           digest: batch.digest, payload: payload))
       wanted.arrived(batch.runs, disk: batch.diskIndex)
+      noteArrived(batch)
     } catch {
       guard case .damagedBatch = error else { throw .standby(error) }
       received.damagedDataPages[batch.diskIndex] += dataPages

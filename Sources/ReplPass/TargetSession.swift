@@ -45,7 +45,8 @@ final class TargetSession {
     let hello = try conversation.expect(Hello.self, seconds: ProtocolTimeouts.handshakeSeconds)
     let answer = Hello(
       product: service.settings.productVersion, protocolVersion: conversation.connection.protocolVersion,
-      role: .target, digestKeyOnFile: try service.keys.key(of: peer)?.id, wallTime: service.time.wallTime())
+      role: .target, features: service.settings.features.map(\.rawValue),
+      digestKeyOnFile: try service.keys.key(of: peer)?.id, wallTime: service.time.wallTime())
     try conversation.send(answer)
     do throws(ProtocolError) {
       let agreement = try Agreement(local: answer, remote: hello, now: service.time.wallTime())
@@ -61,6 +62,7 @@ final class TargetSession {
       throw .wire(
         .value(.offer, field: "disks", found: "\(offer.disks.count)", expected: "\(agreement.disks) at most"))
     }
+    if offer.purpose == .seed { try conversation.beginSeed() }
     let (store, standby) = try service.take(offer, peer: peer)
     try service.keys.share(keyOf: peer, with: store)
     try TargetPass(session: self, standby: standby, offer: offer, agreement: agreement).run()

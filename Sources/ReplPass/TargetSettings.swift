@@ -1,5 +1,6 @@
 import ReplIO
 import ReplModel
+import ReplProtocol
 import ReplStandby
 
 /// What all sessions of a receiver have in common.
@@ -13,6 +14,10 @@ public struct TargetSettings: Sendable {
   /// A page that arrives damaged more often than this is not the network's fault.
   public static let resendLimit = 3
 
+  /// How long a disk that was being seeded in a crash is read at a time: passes of the other disks wait
+  /// meanwhile.
+  static let readingSeconds: Double = 30
+
   /// How long a new pass waits for the end of the one before it (its settling); heartbeats go on meanwhile.
   static let lockWaitSeconds: Double = 300
 
@@ -20,6 +25,9 @@ public struct TargetSettings: Sendable {
   public let rpoSeconds: Double
   /// Store names by peer name, where the peer's new standbys do not go to the first store.
   public let storeOfPeer: [String: String]
+
+  /// What the hello names; less than everything only to stand for an older version.
+  var features = Feature.allCases
 
   public init(productVersion: String, rpoSeconds: Double, storeOfPeer: [String: String]) {
     self.productVersion = productVersion

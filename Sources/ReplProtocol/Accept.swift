@@ -20,11 +20,14 @@ public struct Accept: ControlMessage, Hashable {
     public var pass: PassID
     /// When its view was frozen, by the source's clock.
     public var frozenAt: WallTime
+    /// The disks that it holds; always there from a target with the feature `seed`.
+    public var disks: [DiskID]?
 
-    public init(reference: PointReference, pass: PassID, frozenAt: WallTime) {
+    public init(reference: PointReference, pass: PassID, frozenAt: WallTime, disks: [DiskID]? = nil) {
       self.reference = reference
       self.pass = pass
       self.frozenAt = frozenAt
+      self.disks = disks
     }
   }
 
@@ -83,6 +86,9 @@ public struct Accept: ControlMessage, Hashable {
       Set(filesWanted).count == filesWanted.count, "filesWanted", "a file twice", expected: "each once")
     if let newest {
       try require(newest.reference.number >= 1, "newest.reference.number", "0", expected: "1 or more")
+      try require(
+        newest.disks?.count ?? 0 <= limits.disks, "newest.disks", "\(newest.disks?.count ?? 0)",
+        expected: "at most \(limits.disks)")
     }
     try require(
       journalBudgetBytes >= 0, "journalBudgetBytes", "\(journalBudgetBytes)", expected: "0 or more")
@@ -91,7 +97,8 @@ public struct Accept: ControlMessage, Hashable {
       expected: "\(limits.windowBytes.lowerBound) to \(limits.windowBytes.upperBound)")
   }
 
-  /// Throws unless this answers `offer`: the same disks in the same order, only files that were offered.
+  /// Throws unless this answers `offer`: the same disks in the same order, only files that were offered; to a
+  /// seed nothing but first copies.
   public func validate(answering offer: Offer) throws(ProtocolError) {
     try require(
       disks.map(\.disk) == offer.disks.map(\.disk), "disks", "another list",
@@ -99,6 +106,10 @@ public struct Accept: ControlMessage, Hashable {
     try require(
       offer.nvramHash != nil || !filesWanted.contains(.nvram), "filesWanted", "nvram",
       expected: "only files that the offer names")
+    guard offer.purpose == .seed else { return }
+    try require(
+      disks.allSatisfy { $0.mode == .seed }, "disks", "incremental", expected: "first copies only: a seed")
+    try require(filesWanted.isEmpty, "filesWanted", "a file", expected: "none: a seed")
   }
 
   /// True when the target committed the offered pass before: its answer was lost.

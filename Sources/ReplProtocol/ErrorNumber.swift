@@ -20,6 +20,7 @@ public enum ErrorNumber: UInt16, Sendable, CaseIterable {
   case busySettling = 26
   case keyMissing = 27
   case diskChange = 28
+  case notSeeding = 29
   case damaged = 40
   case rootMismatch = 41
   case outOfSpace = 42
@@ -31,7 +32,7 @@ public enum ErrorNumber: UInt16, Sendable, CaseIterable {
     case .shuttingDown, .timedOut, .busy, .busySettling, .keyMissing: .retryPass
     case .notYours, .fenced, .staleEpoch, .diverged, .diskChange: .stopVM
     case .badFrame, .wrongState, .limit, .versionMismatch, .unsupported, .internalFault, .leaseHeld,
-      .wrongBase, .damaged, .rootMismatch, .outOfSpace, .storage:
+      .wrongBase, .notSeeding, .damaged, .rootMismatch, .outOfSpace, .storage:
       .abandonPass
     }
   }

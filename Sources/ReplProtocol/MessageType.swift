@@ -45,4 +45,6 @@ public enum Feature: String, Sendable, CaseIterable {
   case resend
   /// Digest maps are compared level by level (`nodesRequest` to `leaves`).
   case tree
+  /// A disk that was added to a VM is copied in sessions of its own (`Offer.Purpose.seed`).
+  case seed
 }

@@ -1,8 +1,17 @@
 import ReplModel
 
-/// What the source wants to bring: one pass of one VM with all its disks.
+/// What the source wants to bring: one pass of one VM with all its disks, or a part of the first copy of
+/// disks that were added to it.
 public struct Offer: ControlMessage, Hashable {
   public static let type = MessageType.offer
+
+  /// What the session is for.
+  public enum Purpose: String, Codable, Sendable, CaseIterable {
+    /// It ends with a commit: a new recovery point of all disks of the offer.
+    case pass
+    /// It brings pages of disks that no point holds yet, and ends without a commit. Feature `seed`.
+    case seed
+  }
 
   /// One disk. Its position in the offer is its index in all later messages.
   public struct Disk: Codable, Hashable, Sendable {
@@ -46,11 +55,21 @@ public struct Offer: ControlMessage, Hashable {
   public var vmxHash: Hash256
   /// Nil: the VM has no NVRAM.
   public var nvramHash: Hash256?
+  private var givenPurpose: Purpose?
+
+  /// What the session is for; a peer without the feature `seed` knows only passes.
+  public var purpose: Purpose { givenPurpose ?? .pass }
+
+  enum CodingKeys: String, CodingKey {
+    case vm, displayName, pass, view, frozenAt, label, epoch, disks, vmxHash, nvramHash
+    case givenPurpose = "purpose"
+  }
 
   public init(
-    vm: VMID, displayName: String, pass: PassID, view: ViewID, frozenAt: WallTime, label: PointLabel,
-    epoch: Epoch?, disks: [Disk], vmxHash: Hash256, nvramHash: Hash256?
+    purpose: Purpose = .pass, vm: VMID, displayName: String, pass: PassID, view: ViewID, frozenAt: WallTime,
+    label: PointLabel, epoch: Epoch?, disks: [Disk], vmxHash: Hash256, nvramHash: Hash256?
   ) {
+    givenPurpose = purpose == .pass ? nil : purpose
     self.vm = vm
     self.displayName = displayName
     self.pass = pass

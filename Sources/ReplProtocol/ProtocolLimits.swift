@@ -74,15 +74,18 @@ public enum ProtocolTimeouts {
   /// While streaming: the age of the oldest frame that is not acknowledged.
   public static let unacknowledgedSeconds: Double = 300
 
+  /// After a source's goodbye in a seed: the target makes everything durable before it answers.
+  public static let seedGoodbyeSeconds: Double = 60
+
   /// How long a session may stay in a state; nil where only the idle and acknowledgement deadlines hold.
   public static func seconds(in phase: SessionState.Phase) -> Double? {
     switch phase {
     case .greeting, .helloSent, .helloReceived: handshakeSeconds
     case .ready: 60
     case .keyWanted: 30
-    case .offered: 600
-    case .streaming: nil
-    case .nodesWanted, .leavesWanted: 60
+    case .offered, .seedOffered: 600
+    case .streaming, .seeding: nil
+    case .nodesWanted, .leavesWanted, .seedNodesWanted, .seedLeavesWanted: 60
     case .committing: 600
     case .committed: 3600
     case .settled: 30

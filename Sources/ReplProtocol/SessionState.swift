@@ -6,6 +6,8 @@ public struct SessionState: Sendable, Hashable {
     case greeting, helloSent, helloReceived
     case ready, keyWanted, offered
     case streaming, nodesWanted, leavesWanted
+    /// A session that copies added disks: as `offered` to `leavesWanted`, without files and commit.
+    case seedOffered, seeding, seedNodesWanted, seedLeavesWanted
     case committing, committed, settled
     /// The peer said goodbye; only our goodbye or error is left.
     case peerLeft
@@ -15,8 +17,8 @@ public struct SessionState: Sendable, Hashable {
 
     /// Between the hellos and the end.
     static let inPass: [Phase] = [
-      .ready, .keyWanted, .offered, .streaming, .nodesWanted, .leavesWanted, .committing, .committed,
-      .settled,
+      .ready, .keyWanted, .offered, .streaming, .nodesWanted, .leavesWanted, .seedOffered, .seeding,
+      .seedNodesWanted, .seedLeavesWanted, .committing, .committed, .settled,
     ]
   }
 
@@ -41,7 +43,15 @@ public struct SessionState: Sendable, Hashable {
   /// `resend` messages that went over this session: what a target sent, or a source received.
   public private(set) var resends: Int64 = 0
 
+  private var isSeed = false
+
   public init(role: SessionRole) { self.role = role }
+
+  /// How long the session may stay as it is; nil where only the idle and acknowledgement deadlines hold.
+  public var deadlineSeconds: Double? {
+    let isEnding = phase == .leaving || phase == .peerLeft
+    return isSeed && isEnding ? ProtocolTimeouts.seedGoodbyeSeconds : ProtocolTimeouts.seconds(in: phase)
+  }
 
   /// To be called with the agreement of the hellos, before any message that needs a feature.
   public mutating func agree(on features: Set<Feature>) { self.features = features }
@@ -55,6 +65,14 @@ public struct SessionState: Sendable, Hashable {
 
   /// A message is about to be sent: throws when this state does not allow it.
   public mutating func sending(_ type: MessageType) throws(ProtocolError) { try step(.sending, type) }
+
+  /// The offer that was just sent or received is one of a seed: the session goes on without files and commit.
+  /// Throws when the hellos did not agree on that.
+  public mutating func beginSeed() throws(ProtocolError) {
+    precondition(phase == .offered, "only after an offer")
+    guard features.contains(.seed) else { throw .featureNotAgreed(.seed, .offer) }
+    (phase, isSeed) = (.seedOffered, true)
+  }
 
   /// The target ignores the commit that it has just received, because `Commit.isVoid` says that it crossed a
   /// `resend`.

@@ -30,7 +30,7 @@ enum SessionTable {
     cells[index(role, phase, direction, message)]
   }
 
-  private static let rows: [Row] = greeting + exchange + transfer + common + ending
+  private static let rows: [Row] = greeting + exchange + transfer + seed + common + ending
 
   private static let greeting: [Row] = [
     Row(.greeting, .own, .hello, .helloSent),
@@ -72,6 +72,21 @@ enum SessionTable {
       Row(.committing, .target, .committed, .committed),
       Row(.committed, .target, .settled, .settled),
     ]
+
+  private static let seed: [Row] =
+    [
+      Row(.seedOffered, .target, .accept, .seeding),
+      Row(.seeding, .source, .nodesRequest, .seedNodesWanted),
+      Row(.seeding, .source, .leavesRequest, .seedLeavesWanted),
+      Row(.seedNodesWanted, .target, .nodes, .seeding),
+      Row(.seedLeavesWanted, .target, .leaves, .seeding),
+    ]
+    + [.seeding, .seedNodesWanted, .seedLeavesWanted].flatMap { phase in
+      [
+        Row(phase, .source, .batch, phase), Row(phase, .target, .ack, phase),
+        Row(phase, .target, .resend, phase),
+      ]
+    }
 
   private static let common: [Row] = SessionState.Phase.inPass.flatMap { phase in
     [

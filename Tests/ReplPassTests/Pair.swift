@@ -15,12 +15,18 @@ import Synchronization
 /// A disk of the source, in memory.
 final class MemoryDisk: BlockReadable {
   let bytes: [UInt8]
+  /// Called with the offset of every read.
+  private let onRead: @Sendable (Int64) -> Void
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  init(_ bytes: [UInt8], onRead: @escaping @Sendable (Int64) -> Void = { _ in }) {
+    self.bytes = bytes
+    self.onRead = onRead
+  }
 
   var sizeBytes: Int64 { Int64(bytes.count) }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
+    onRead(offset)
     bytes.withUnsafeBytes {
       buffer.copyMemory(from: .init(rebasing: $0[Int(offset)..<(Int(offset) + buffer.count)]))
     }
@@ -42,6 +48,7 @@ final class Pair: Sendable {
     var service: TargetService?
     var epoch: Epoch?
     var failures: [String] = []
+    var open: [FrameConnection] = []
   }
 
   private let current: Mutex<Current>
@@ -68,6 +75,7 @@ final class Pair: Sendable {
     current = Mutex(Current(sender: SimulatedMachine(disks: ["state"]), receiver: receiver))
     try startReceiver()
     listener.start { [self] connection in
+      current.withLock { $0.open.append(connection) }
       if let service = current.withLock({ $0.service }) { service.serve(connection) }
     } onRefused: { [self] refused in
       current.withLock { $0.failures.append("\(refused)") }
@@ -90,11 +98,12 @@ final class Pair: Sendable {
   }
 
   /// Starts the receiver's service on its machine as it is now, recovery included.
-  func startReceiver() throws {
+  func startReceiver(features: [Feature] = Feature.allCases) throws {
     let keys = TargetKeys(directory: try receiver.disk("state").createDirectory("keys"))
+    var settings = TargetSettings(productVersion: "0.1.0", rpoSeconds: 900, storeOfPeer: [:])
+    settings.features = features
     let service = TargetService(
-      receiver: ReceiverID(high: 7, low: 7),
-      settings: TargetSettings(productVersion: "0.1.0", rpoSeconds: 900, storeOfPeer: [:]),
+      receiver: ReceiverID(high: 7, low: 7), settings: settings,
       stores: [("main", try store())], keys: keys, board: try StatusBoard(directory: nil), time: SystemTime(),
       report: { _ in })
     service.recover()
@@ -106,6 +115,17 @@ final class Pair: Sendable {
     current.withLock { $0.receiver = $0.receiver.restart(survivors) }
   }
   func restartSender(_ survivors: Survivors) { current.withLock { $0.sender = $0.sender.restart(survivors) } }
+  /// The sender's machine is lost with all that was on it.
+  func replaceSender() { current.withLock { $0.sender = SimulatedMachine(disks: ["state"]) } }
+
+  /// The network breaks under all connections that are open now.
+  func cutConnections() {
+    let open = current.withLock { current in
+      defer { current.open = [] }
+      return current.open
+    }
+    for connection in open { connection.interrupt() }
+  }
 
   /// A connection for a test that speaks by hand.
   func connect() throws -> FrameConnection {
@@ -116,24 +136,36 @@ final class Pair: Sendable {
 
   /// One pass of a new sender process on the sender's machine.
   func pass(_ images: [[UInt8]]) throws -> SourcePass.Report {
-    let state = try SourceState(root: sender.disk("state"))
-    let disks = zip(Self.disks, images).enumerated().map { index, pair in
+    try pass(view(images.map { MemoryDisk($0) }))
+  }
+
+  /// A view of disks in memory.
+  func view(_ images: [MemoryDisk], ids: [DiskID] = Pair.disks) -> VMView {
+    let disks = zip(ids, images).enumerated().map { index, pair in
       ViewDisk(
-        id: pair.0, slot: DiskSlot(bus: .scsi, controller: 0, unit: index)!, image: MemoryDisk(pair.1),
+        id: pair.0, slot: DiskSlot(bus: .scsi, controller: 0, unit: index)!, image: pair.1,
         facts: DiskFacts(entries: []))
     }
-    let view = VMView(
+    return VMView(
       vm: Self.vm, displayName: "web01", frozenAt: SystemTime().wallTime(), label: .crashConsistent,
       disks: disks,
       vmx: Array("displayName = \"web01\"\n".utf8), nvram: nil,
       stillness: Stillness(vmxPath: "\(folder)/web01.vmx", files: []))
-    let settings = SourceSettings(
+  }
+
+  func settings(retryLimit: Int = 1) -> SourceSettings {
+    SourceSettings(
       receiver: HostPort(host: "127.0.0.1", port: listener.localPort), tls: tls, productVersion: "0.1.0",
-      retryLimit: 1)
+      retryLimit: retryLimit)
+  }
+
+  var epoch: Epoch? { current.withLock { $0.epoch } }
+
+  /// One pass of a new sender process on the sender's machine.
+  func pass(_ view: VMView) throws -> SourcePass.Report {
     let pass = SourcePass(
-      view: view, settings: settings, state: state, lastEpoch: current.withLock { $0.epoch },
-      stop: StopSignal(),
-      time: SystemTime(), progress: { _ in })
+      view: view, settings: settings(), state: try SourceState(root: sender.disk("state")), lastEpoch: epoch,
+      stop: StopSignal(), time: SystemTime(), progress: { _ in })
     let report = try pass.run()
     current.withLock { $0.epoch = report.point.reference.epoch }
     return report

@@ -1,4 +1,6 @@
+import ReplIO
 import ReplModel
+import Synchronization
 import Testing
 
 @testable import ReplPass
@@ -65,6 +67,79 @@ import Testing
     #expect(schedule.takeDue(nowSeconds: now + 60) == "a")
     schedule.failed("a", remedy: .retryPass, retryAfterSeconds: 90, jitter: 0, nowSeconds: now + 60)
     #expect(schedule.secondsUntilDue(nowSeconds: now + 60) == 90)
+  }
+}
+
+@Suite struct PassesThatComeAndGoTests {
+  @Test("a VM that is removed while its pass runs counts until the end, and gets no further pass")
+  func removedWhileRunning() {
+    var schedule = PassSchedule<String>(limit: 1)
+    schedule.add("a", intervalSeconds: 10, nowSeconds: 0)
+    schedule.add("b", intervalSeconds: 10, nowSeconds: 0)
+    #expect(schedule.takeDue(nowSeconds: 0) != nil)
+    let running = schedule.takeDue(nowSeconds: 0)
+    #expect(running == nil, "the limit is one")
+    for name in ["a", "b"] { schedule.remove(name) }
+    #expect(schedule.keys.isEmpty)
+    #expect(schedule.runningCount == 1)
+    for name in ["a", "b"] { schedule.committed(name, startedSeconds: 0, nowSeconds: 5) }
+    #expect(schedule.runningCount == 0)
+    #expect(schedule.takeDue(nowSeconds: 1000) == nil)
+    #expect(schedule.secondsUntilDue(nowSeconds: 1000) == nil)
+  }
+
+  @Test("a VM that comes back while its old pass runs does not run twice, and goes on with its new interval")
+  func comesBack() {
+    var schedule = PassSchedule<String>(limit: 2)
+    schedule.add("a", intervalSeconds: 100, nowSeconds: 0)
+    #expect(schedule.takeDue(nowSeconds: 0) == "a")
+    schedule.remove("a")
+    schedule.add("a", intervalSeconds: 20, nowSeconds: 1)
+    #expect(schedule.keys == ["a"])
+    #expect(schedule.takeDue(nowSeconds: 50) == nil)
+    schedule.committed("a", startedSeconds: 0, nowSeconds: 5)
+    #expect(schedule.secondsUntilDue(nowSeconds: 5) == 15)
+    schedule.add("a", intervalSeconds: 8, nowSeconds: 5)
+    #expect(schedule.secondsUntilDue(nowSeconds: 5) == 8, "a shorter interval counts at once")
+    schedule.failed("a", remedy: .retryPass, retryAfterSeconds: nil, jitter: 0.5, nowSeconds: 6)
+    #expect(schedule.takeDue(nowSeconds: 11) == "a")
+  }
+
+  @Test("a place is wanted when a VM is due and none is free")
+  func placeWanted() {
+    var schedule = PassSchedule<String>(limit: 1)
+    schedule.add("a", intervalSeconds: 100, nowSeconds: 0)
+    #expect(schedule.takeDue(nowSeconds: 0) == "a")
+    #expect(!schedule.isPlaceWanted(nowSeconds: 50))
+    schedule.add("b", intervalSeconds: 100, nowSeconds: 50)
+    #expect(schedule.isPlaceWanted(nowSeconds: 50))
+    schedule.committed("a", startedSeconds: 0, nowSeconds: 60)
+    #expect(!schedule.isPlaceWanted(nowSeconds: 60))
+  }
+
+  @Test("VMs are added, removed and replaced while the scheduler runs", .timeLimit(.minutes(1)))
+  func scheduler() async {
+    let ran = Mutex<[String]>([])
+    let scheduler = PassScheduler(
+      entries: [.init(key: "old", intervalSeconds: 3600)], limit: 2, time: SystemTime()
+    ) { key in
+      ran.withLock { $0.append(key) }
+      return .committed
+    }
+    func until(_ condition: @Sendable ([String]) -> Bool) async {
+      while !condition(ran.withLock { $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+    let running = Task { await scheduler.run() }
+    await until { $0 == ["old"] }
+    scheduler.replace(with: [.init(key: "new", intervalSeconds: 3600)])
+    #expect(scheduler.keys == ["new"])
+    await until { $0 == ["old", "new"] }
+    scheduler.add(.init(key: "third", intervalSeconds: 3600))
+    await until { $0.count == 3 }
+    #expect(!scheduler.isPlaceWanted)
+    running.cancel()
+    await running.value
+    #expect(ran.withLock { $0 } == ["old", "new", "third"])
   }
 }
 

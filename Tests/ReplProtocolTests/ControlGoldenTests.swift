@@ -22,7 +22,7 @@ struct ControlGoldenTests {
       [
         #"{"codecs":["raw","zlib","zstd"],"#,  // codec names
         #""digestKeyOnFile":"55555555-5555-4555-8555-555555555555","#,  // the key held for the peer
-        #""features":["resend","tree"],"#,  // what this side can do
+        #""features":["resend","tree","seed"],"#,  // what this side can do
         #""limits":{"batchBytes":1048576,"disks":64},"#,  // the most this side accepts
         #""peerName":"dr","#,  // a name for people
         #""product":"0.1.0","#,  // product version
@@ -67,6 +67,46 @@ struct ControlGoldenTests {
       ])
   }
 
+  @Test("the offer of a seed says so; without a purpose an offer is one of a pass")
+  func purpose() throws {
+    let rest =
+      #""vm":"11111111-1111-4111-8111-111111111111","vmxHash":""# + String(repeating: "cc", count: 32)
+    let parts = [
+      #"{"disks":[{"disk":"bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb","#,  // only disks that no point holds
+      #""facts":{"entries":[]},"grid":{"pageSizeBytes":4096,"sizeBytes":32773},"#,
+      #""keyID":"55555555-5555-4555-8555-555555555555","slot":"nvme0:1"}],"#,
+      #""displayName":"web01","epoch":3,"frozenAt":"2026-11-22T16:44:05.123Z","#,
+      #""label":"crash-consistent","pass":"22222222-2222-4222-8222-222222222222","#,
+      #""purpose":"seed","#,  // what the session is for
+      #""view":"33333333-3333-4333-8333-333333333333","#, rest, #""}"#,
+    ]
+    try check(Fixture.seedOffer, parts)
+    #expect(Fixture.seedOffer.purpose == .seed && Fixture.offer.purpose == .pass)
+    let named = parts.joined().replacing("\"seed\"", with: "\"pass\"")
+    #expect(try Offer.decode(Array(named.utf8)).purpose == .pass)
+    #expect(throws: ProtocolError.self) {
+      try Offer.decode(Array(parts.joined().replacing("\"seed\"", with: "\"drill\"").utf8))
+    }
+  }
+
+  @Test("a seed is answered with first copies and without files, whatever a target may think")
+  func answerToASeed() throws {
+    var accept = Fixture.accept
+    accept.disks = [Fixture.accept.disks[1]]
+    accept.filesWanted = []
+    try accept.validate(answering: Fixture.seedOffer)
+    accept.filesWanted = [.vmx]
+    #expect(throws: ProtocolError.self) { try accept.validate(answering: Fixture.seedOffer) }
+    accept.filesWanted = []
+    accept.disks[0].mode = .incremental
+    #expect(throws: ProtocolError.self) { try accept.validate(answering: Fixture.seedOffer) }
+    accept = Fixture.accept
+    accept.newest?.disks = (0..<65).map { DiskID(high: 1, low: $0) }
+    #expect(throws: ProtocolError.self) { try accept.encode() }
+    accept.newest?.disks = nil
+    #expect(try Accept.decode(accept.encode()).newest?.disks == nil, "an older target names none")
+  }
+
   @Test("accept")
   func accept() throws {
     try check(
@@ -77,7 +117,8 @@ struct ControlGoldenTests {
         #"{"disk":"bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb","effectiveRoot":""#,
         String(repeating: "dd", count: 32), #"","mode":"seed"}],"#,  // first copy
         #""epoch":3,"filesWanted":["vmx"],"journalBudgetBytes":1073741824,"#,
-        #""newest":{"frozenAt":"2026-11-22T16:44:05.123Z","pass":"66666666-6666-4666-8666-666666666666","#,
+        #""newest":{"disks":["aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"],"#,  // what the newest point holds
+        #""frozenAt":"2026-11-22T16:44:05.123Z","pass":"66666666-6666-4666-8666-666666666666","#,
         #""reference":{"epoch":3,"number":7}},"#,  // the newest committed point
         #""receiver":"44444444-4444-4444-8444-444444444444","#,
         #""standbyKnown":true,"windowBytes":16777216}"#,

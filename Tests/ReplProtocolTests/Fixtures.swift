@@ -44,10 +44,16 @@ enum Fixture {
     ],
     vmxHash: hash, nvramHash: nil)
 
+  /// The first copy of disk B, for a VM that has a point without it.
+  static let seedOffer = Offer(
+    purpose: .seed, vm: vm, displayName: "web01", pass: pass, view: view, frozenAt: time,
+    label: .crashConsistent, epoch: Epoch(3), disks: [offer.disks[1]], vmxHash: hash, nvramHash: nil)
+
   static let accept = Accept(
     receiver: receiver, standbyKnown: true,
     newest: Accept.Newest(
-      reference: PointReference(epoch: Epoch(3), number: 7), pass: previousPass, frozenAt: time),
+      reference: PointReference(epoch: Epoch(3), number: 7), pass: previousPass, frozenAt: time,
+      disks: [diskA]),
     epoch: Epoch(3),
     disks: [
       Accept.Disk(disk: diskA, mode: .incremental, effectiveRoot: root),

@@ -31,7 +31,7 @@ struct FuzzTests {
   @Test("mutated payloads decode or throw a typed error, and nothing else")
   func payloads() throws {
     var random = SeededRandom(seed: Self.seed)
-    let payloads = try Fixture.payloads()
+    let payloads = try Fixture.payloads() + [(.offer, Fixture.seedOffer.encode())]
     var refused = 0
     var accepted = 0
     for round in 0..<Self.rounds {

@@ -27,7 +27,7 @@ struct SessionStateTests {
         }
       }
     }
-    #expect(allowed + refused == 2 * 15 * 2 * 19)
+    #expect(allowed + refused == 2 * 19 * 2 * 19)
     #expect(allowed == page.count)
     #expect(allowed > 200)
   }
@@ -66,6 +66,12 @@ struct SessionStateTests {
         try source.sending(type)
         try target.received(type)
       }
+    }
+
+    mutating func offerSeed() throws {
+      try source(.offer)
+      try source.beginSeed()
+      try target.beginSeed()
     }
 
     mutating func target(_ types: MessageType...) throws {
@@ -123,6 +129,57 @@ struct SessionStateTests {
     #expect(!second.isVoid(resendsSent: pair.target.resends))
     try pair.target(.committed)
     #expect(pair.source.phase == .committed)
+  }
+
+  @Test("a seed compares, sends and asks again as a pass does, and ends with two goodbyes")
+  func wholeSeed() throws {
+    var pair = try Pair()
+    try pair.offerSeed()
+    try pair.target(.heartbeat, .accept)
+    #expect(pair.source.phase == .seeding)
+    try pair.source(.nodesRequest)
+    try pair.target(.nodes)
+    try pair.source(.leavesRequest, .batch)
+    try pair.target(.ack, .leaves)
+    try pair.source(.batch, .batch)
+    try pair.target(.resend)
+    try pair.source(.batch, .goodbye)
+    #expect(pair.source.resends == 1 && pair.target.resends == 1)
+    try pair.target(.goodbye)
+    #expect(pair.source.phase == .closed)
+    #expect(pair.target.phase == .closed)
+  }
+
+  @Test("a seed has no file and no commit, in no state and for nobody")
+  func noCommitInASeed() throws {
+    for phase in [Phase.seedOffered, .seeding, .seedNodesWanted, .seedLeavesWanted] {
+      for role in SessionRole.allCases {
+        for direction in SessionState.Direction.allCases {
+          for message in [MessageType.commit, .file, .committed, .settled, .offer] {
+            let next = SessionState.next(role: role, phase: phase, direction: direction, message: message)
+            #expect(next == nil, "\(role) \(direction) \(message) in \(phase)")
+          }
+        }
+      }
+    }
+    var pair = try Pair()
+    try pair.offerSeed()
+    try pair.target(.accept)
+    #expect(throws: ProtocolError.wrongState(.commit, .seeding, .received, .target)) {
+      try pair.target.received(.commit)
+    }
+    #expect(pair.target.phase == .seeding)
+  }
+
+  @Test("a seed that the hellos did not agree on is refused at both ends")
+  func seedNotAgreed() throws {
+    var pair = try Pair()
+    pair.source.agree(on: [.resend, .tree])
+    pair.target.agree(on: [.resend, .tree])
+    try pair.source(.offer)
+    #expect(throws: ProtocolError.featureNotAgreed(.seed, .offer)) { try pair.source.beginSeed() }
+    #expect(throws: ProtocolError.featureNotAgreed(.seed, .offer)) { try pair.target.beginSeed() }
+    #expect(pair.target.phase == .offered)
   }
 
   @Test("after the commit was answered only settled, heartbeat, error and goodbye are left")
@@ -210,7 +267,7 @@ struct SessionStateTests {
   func everyPhaseHasADeadline() {
     for phase in Phase.allCases {
       let seconds = ProtocolTimeouts.seconds(in: phase)
-      #expect((seconds == nil) == (phase == .streaming), "\(phase)")
+      #expect((seconds == nil) == [.streaming, .seeding].contains(phase), "\(phase)")
     }
     #expect(ProtocolTimeouts.handshakeSeconds == 10)
     #expect(ProtocolTimeouts.heartbeatSeconds * 2 < ProtocolTimeouts.idleSeconds)

@@ -87,11 +87,15 @@ struct WireProtocolPageTests {
       ProtocolTimeouts.seconds(in: .offered), ProtocolTimeouts.seconds(in: .nodesWanted),
       ProtocolTimeouts.unacknowledgedSeconds, ProtocolTimeouts.seconds(in: .committing),
       ProtocolTimeouts.seconds(in: .committed), ProtocolTimeouts.seconds(in: .settled),
-      ProtocolTimeouts.seconds(in: .leaving),
+      ProtocolTimeouts.seconds(in: .leaving), ProtocolTimeouts.seedGoodbyeSeconds,
     ]
     #expect(seconds == code.map { $0 ?? -2 })
     #expect(
       ProtocolTimeouts.seconds(in: .leavesWanted) == ProtocolTimeouts.seconds(in: .nodesWanted))
+    #expect(
+      ProtocolTimeouts.seconds(in: .seedOffered) == ProtocolTimeouts.seconds(in: .offered)
+        && ProtocolTimeouts.seconds(in: .seedNodesWanted) == ProtocolTimeouts.seconds(in: .nodesWanted)
+        && ProtocolTimeouts.seconds(in: .seedLeavesWanted) == ProtocolTimeouts.seconds(in: .leavesWanted))
     #expect(ProtocolTimeouts.seconds(in: .peerLeft) == ProtocolTimeouts.seconds(in: .leaving))
   }
 }

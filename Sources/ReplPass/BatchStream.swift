@@ -1,0 +1,177 @@
+import ReplCompression
+import ReplDigest
+import ReplIO
+import ReplModel
+import ReplProtocol
+import ReplSource
+import ReplTransport
+import Synchronization
+
+/// What goes from a scan onto one connection, and what the receiver says of it: sends batches within the
+/// window, takes acknowledgements, sends pages again that are asked for. One thread sends, one receives.
+final class BatchStream: Sendable {
+  let conversation: Conversation
+  let window: SendWindow
+  let maps: [SourceDiskMaps]
+  private let source: SourceDisks
+  private let disks: [ScanDisk]
+  private let key: DigestKey
+  private let codec: Codec
+  private let time: any TimeSource
+  /// Called a few times a second while batches go out.
+  private let onProgress: @Sendable () -> Void
+  private let sent: Mutex<Sent>
+  /// The scan while it runs.
+  private let running = Mutex<PageScan?>(nil)
+
+  /// What was sent on this connection; the commit claims it.
+  struct Sent {
+    var dataPages: [Int64]
+    var zeroPages: [Int64]
+    var batches: Int64 = 0
+    var resendsAnswered: Int64 = 0
+    var lastProgress: Int64 = 0
+  }
+
+  init(
+    _ source: SourceDisks, _ disks: [ScanDisk], maps: [SourceDiskMaps], key: DigestKey, codec: Codec,
+    windowBytes: Int64, conversation: Conversation, time: any TimeSource,
+    onProgress: @escaping @Sendable () -> Void
+  ) {
+    self.source = source
+    self.disks = disks
+    self.maps = maps
+    self.key = key
+    self.codec = codec
+    self.conversation = conversation
+    self.time = time
+    self.onProgress = onProgress
+    window = SendWindow(windowBytes: windowBytes, tracker: source.tracker)
+    sent = Mutex(Sent(dataPages: disks.map { _ in 0 }, zeroPages: disks.map { _ in 0 }))
+  }
+
+  var counts: Sent { sent.withLock { $0 } }
+
+  // MARK: - Sending
+
+  /// Scans all disks and sends what differs from what the receiver holds. `onEnd` is told what was read and
+  /// changed, whatever the end.
+  func sendChanges(onEnd: (_ readBytes: Int64, _ changedBytes: Int64) -> Void) throws(PassError) {
+    let scan = PageScan(disks: disks, key: key, codec: codec, tracker: source.tracker)
+    running.withLock { $0 = scan }
+    // Whoever fails from here on finds the scan; whoever failed before is seen here.
+    if let failure = window.failure { throw failure }
+    scan.start()
+    defer {
+      running.withLock { $0 = nil }
+      scan.stop()
+      let counts = scan.counts
+      onEnd(counts.reduce(0) { $0 + $1.readBytes }, counts.reduce(0) { $0 + $1.changedBytes })
+    }
+    while let batch = try nextBatch(scan) {
+      try send(batch)
+      scan.recycle(batch)
+      progressNowAndThen()
+    }
+  }
+
+  private func nextBatch(_ scan: PageScan) throws(PassError) -> OutgoingBatch? {
+    do throws(SourceError) { return try scan.next() } catch {
+      // A scan that was stopped was stopped for a reason.
+      throw window.failure ?? .source(error)
+    }
+  }
+
+  private func send(_ batch: OutgoingBatch) throws(PassError) {
+    let prefix: [UInt8]
+    let payload = batch.payload
+    do throws(ProtocolError) {
+      prefix = try BatchMessage.encodePrefix(
+        diskIndex: batch.diskIndex, grid: disks[batch.diskIndex].grid, codec: batch.codec, runs: batch.runs,
+        digest: batch.digest, payloadLength: payload.count)
+    } catch { throw .wire(error) }
+    let bytes = Int64(prefix.count + payload.count)
+    try window.waitForRoom(bytes)
+    let sequence = try conversation.send(.batch, prefix: prefix, body: payload)
+    sent.withLock { sent in
+      sent.dataPages[batch.diskIndex] += batch.dataPages
+      sent.zeroPages[batch.diskIndex] += batch.zeroPages
+      sent.batches += 1
+    }
+    window.noteSent(sequence, bytes: bytes, token: batch.token)
+  }
+
+  /// One of the VM's files.
+  func send(_ kind: FileKind, _ contents: [UInt8]) throws(PassError) {
+    try window.waitForRoom(Int64(contents.count))
+    let sequence = try conversation.send(.file, prefix: FileMessage.encodePrefix(kind) + contents)
+    window.noteSent(sequence, bytes: Int64(contents.count), token: nil)
+  }
+
+  private func progressNowAndThen() {
+    let now = time.monotonicNanoseconds()
+    let isDue = sent.withLock { sent in
+      guard now - sent.lastProgress > 200_000_000 else { return false }
+      sent.lastProgress = now
+      return true
+    }
+    if isDue { onProgress() }
+  }
+
+  // MARK: - Sending again
+
+  /// A resend holds the scan's position from the moment it arrives, because the acknowledgement that follows
+  /// it covers the damaged batch. `check` sees every batch before it is sent.
+  func answerResends(
+    _ check: (_ batch: OutgoingBatch, _ pages: Range<Int64>, _ disk: Int) throws(PassError) -> Void
+  ) throws(PassError) {
+    for (resend, token) in window.takeResends() {
+      for range in resend.pages {
+        for part in ResendPages.parts(
+          of: range.first..<(range.first + range.count), grid: disks[resend.disk].grid)
+        {
+          let batch = try read(part, disk: resend.disk)
+          try check(batch, part, resend.disk)
+          try send(batch)
+        }
+      }
+      source.tracker.release(token)
+      sent.withLock { $0.resendsAnswered += 1 }
+    }
+  }
+
+  private func read(_ pages: Range<Int64>, disk index: Int) throws(PassError) -> OutgoingBatch {
+    let token = source.tracker.hold(source.leafNumber(disk: index, page: pages.lowerBound))
+    do throws(SourceError) {
+      return try ResendPages(disk: disks[index], index: index, key: key).read(pages, token: token)
+    } catch { throw .source(error) }
+  }
+
+  // MARK: - Receiving
+
+  /// Takes what the receiver says, on a thread of its own, until `other` (messages that are neither
+  /// acknowledgements nor requests for pages) answers false or the connection ends.
+  func receive(_ other: (Frame) throws(PassError) -> Bool) {
+    do throws(PassError) {
+      var goesOn = true
+      while goesOn {
+        let frame = try conversation.receive()
+        switch frame.type {
+        case .ack: try window.acknowledge(try conversation.decode(Ack.self, frame))
+        case .resend: try note(try conversation.decode(Resend.self, frame))
+        default: goesOn = try other(frame)
+        }
+      }
+    } catch {
+      window.fail(error)
+      // The sending thread may be waiting for a change on a disk that has none.
+      running.withLock { $0 }?.cancel()
+    }
+  }
+
+  private func note(_ resend: Resend) throws(PassError) {
+    do throws(ProtocolError) { try resend.validate(disks: source.grids) } catch { throw .wire(error) }
+    let leaf = source.leafNumber(disk: resend.disk, page: resend.pages[0].first)
+    try window.add(resend, token: source.tracker.hold(leaf))
+  }
+}
