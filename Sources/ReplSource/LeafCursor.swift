@@ -3,9 +3,9 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// Hands the leaves of a scan to its readers in order, and leaves out those where nothing can be: no allocated
-/// byte of the disk, no digest in what the receiver holds and none in the base. What a pass costs follows from
-/// what a disk holds, not from how large it is.
+/// Hands the leaves of a scan to its readers in order, and leaves out those where nothing can be: no
+/// allocated byte of the disk, no digest in what the receiver holds and none in the base. What a pass costs
+/// follows from what a disk holds, not from how large it is.
 final class LeafCursor: Sendable {
   /// A leaf in a reader's hands.
   struct Leaf {
@@ -51,8 +51,8 @@ final class LeafCursor: Sendable {
   }
 }
 
-/// Where a disk, what the receiver holds of it, or the base has any content. Each answer is asked for once and
-/// serves until the scan has passed it.
+/// Where a disk, what the receiver holds of it, or the base has any content. Each answer is asked for once
+/// and serves until the scan has passed it.
 private struct ContentOfDisk {
   let disk: ScanDisk
   private var allocated = Answer<ByteRange>()

@@ -11,6 +11,7 @@ public final class ResumeTracker: Sendable {
 
   private struct State {
     var nextLeaf: Int64
+    var isEnding = false
     var nextToken: UInt64 = 0
     var held: [Token: Int64] = [:]
   }
@@ -24,16 +25,19 @@ public final class ResumeTracker: Sendable {
     state = Mutex(State(nextLeaf: min(max(0, first), leafCount)))
   }
 
-  /// Takes the next leaf under a new token; nil at the end. Leaves below `least` hold nothing and count as
-  /// scanned.
+  /// Takes the next leaf under a new token; nil at the end, and after `stopTaking`. Leaves below `least` hold
+  /// nothing and count as scanned.
   func take(atOrAfter least: Int64 = 0) -> (leaf: Int64, token: Token)? {
     state.withLock { state in
       let leaf = max(state.nextLeaf, least)
-      guard leaf < leafCount else { return nil }
+      guard leaf < leafCount, !state.isEnding else { return nil }
       state.nextLeaf = leaf + 1
       return (leaf, Self.hold(leaf, &state))
     }
   }
+
+  /// No further leaf is taken: a scan ends in order with what its readers hold, before the last leaf.
+  public func stopTaking() { state.withLock { $0.isEnding = true } }
 
   /// Nothing is left to scan.
   func skipToEnd() { state.withLock { $0.nextLeaf = leafCount } }

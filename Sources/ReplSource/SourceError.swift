@@ -1,3 +1,4 @@
+import ReplCommand
 import ReplDigest
 import ReplIO
 import ReplModel
@@ -26,6 +27,14 @@ public enum SourceError: ActionableError {
   case running(path: String, evidence: String)
   /// The files changed although they were to hold still.
   case changed(path: String, what: String)
+  /// The VM cannot be frozen this way; somebody must change the VM or the configuration.
+  case cannotFreeze(path: String, why: String)
+  /// The freeze did not come about this time.
+  case notFrozen(path: String, why: String)
+  /// A hook or a command of the freeze failed.
+  case command(path: String, stage: FreezeStage, CommandError)
+  /// Something of an earlier freeze is still there and could not be removed.
+  case leftover(path: String, what: String)
   case compression(String)
   /// The scan was ended before it was through.
   case stopped
@@ -33,10 +42,12 @@ public enum SourceError: ActionableError {
   public var remedy: Remedy {
     switch self {
     case .stopped: .retryPass
-    case .vmx, .noIdentity, .badIdentity, .sharedIdentity, .noDisks, .sameFile, .tooLarge: .stopVM
+    case .vmx(_, let error): error.remedy
+    case .noIdentity, .badIdentity, .sharedIdentity, .noDisks, .sameFile, .tooLarge, .cannotFreeze: .stopVM
+    case .command(_, _, let error): error.remedy
     case .disk(_, let error): error.remedy
     case .io(let error): error.remedy
-    case .digest, .running, .changed, .compression: .abandonPass
+    case .digest, .running, .changed, .notFrozen, .leftover, .compression: .abandonPass
     }
   }
 
@@ -66,10 +77,15 @@ public enum SourceError: ActionableError {
       "disk \(slot): \(size) bytes, at most \(PageGrid.maximumSizeBytes) are supported: take it out of the VM"
     case .running(let path, let evidence):
       "\(path): the VM is running (\(evidence)), and reading it now would mix old and new: power it off, "
-        + "or set freeze.allow_fuzzy to accept a copy that may need repair"
+        + "choose a freeze provider (reflink, vmware-snapshot, command), or set freeze.allow_fuzzy to accept "
+        + "a copy that may need repair"
     case .changed(let path, let what):
       "\(path): \(what) while it was read: the copy would mix old and new, so the pass is dropped "
         + "and tried again"
+    case .cannotFreeze(let path, let why): "\(path): \(why)"
+    case .notFrozen(let path, let why): "\(path): \(why)"
+    case .command(let path, let stage, let error): "\(path): \(stage.key): \(error)"
+    case .leftover(let path, let what): "\(path): \(what)"
     case .stopped: "the scan was ended before it was through"
     case .compression(let detail): "compressing a run failed: \(detail)"
     }

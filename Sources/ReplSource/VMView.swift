@@ -15,11 +15,17 @@ public final class VMView: Sendable {
   public let vmx: [UInt8]
   /// Empty bytes are a file too; nil when the VM has none.
   public let nvram: [UInt8]?
+  /// The disks of the VM that are not part of the view, because the request excluded them.
+  public let excluded: [DiskSlot]
+  /// What went wrong without harm to the view, such as a post-thaw hook that failed: for a person.
+  public let troubles: [SourceError]
   private let stillness: Stillness
+  private let held: HeldFreeze?
 
   init(
     vm: VMID, displayName: String, frozenAt: WallTime, label: PointLabel, disks: [ViewDisk], vmx: [UInt8],
-    nvram: [UInt8]?, stillness: Stillness
+    nvram: [UInt8]?, excluded: [DiskSlot] = [], troubles: [SourceError] = [], stillness: Stillness,
+    held: HeldFreeze? = nil
   ) {
     id = .random()
     self.vm = vm
@@ -29,7 +35,10 @@ public final class VMView: Sendable {
     self.disks = disks
     self.vmx = vmx
     self.nvram = nvram
+    self.excluded = excluded
+    self.troubles = troubles
     self.stillness = stillness
+    self.held = held
   }
 
   public var totalBytes: Int64 { disks.reduce(0) { $0 + $1.image.sizeBytes } }
@@ -39,6 +48,13 @@ public final class VMView: Sendable {
   public func checkUnchanged() throws(SourceError) {
     if label == .fuzzy { return }
     try stillness.check()
+  }
+
+  /// Gives back what holds the disks still; called after the pass, whatever happened. Blocks. The second call
+  /// answers what the first did.
+  public func release() throws(SourceError) -> FreezeHold {
+    // Nothing keeps a powered-off VM still.
+    try held?.release() ?? FreezeHold(heldSeconds: 0, guestHeldSeconds: nil)
   }
 }
 

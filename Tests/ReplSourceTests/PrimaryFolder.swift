@@ -5,14 +5,14 @@ import Testing
 @testable import ReplSource
 
 /// A folder with a VM of flat disks, removed with the object.
-final class PrimaryFolder {
+final class PrimaryFolder: Sendable {
   let path: String
   var vmxPath: String { "\(path)/web.vmx" }
   static let uuid = "56 4d ef 2d 3f d4 14 e2-2e 04 c5 34 3a ec ee 65"
 
-  init(disks: [String] = ["web"], extra: String = "") throws {
-    var template = Array("/tmp/replsource-XXXXXX\0".utf8CString)
-    guard mkdtemp(&template) != nil else { throw IOError.current("make directory", path: "/tmp") }
+  init(disks: [String] = ["web"], extra: String = "", in parent: String = "/tmp") throws {
+    var template = Array("\(parent)/replsource-XXXXXX\0".utf8CString)
+    guard mkdtemp(&template) != nil else { throw IOError.current("make directory", path: parent) }
     path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     var vmx = "displayName = \"web\"\nuuid.bios = \"\(Self.uuid)\"\nscsi0.present = \"TRUE\"\n"
     for (number, name) in disks.enumerated() {
@@ -23,8 +23,13 @@ final class PrimaryFolder {
     try write("web.vmx", Array((vmx + extra).utf8))
   }
 
-  deinit {
-    for name in (try? PosixDirectory(path: path).entryNames()) ?? [] { unlink("\(path)/\(name)") }
+  deinit { Self.removeTree(path) }
+
+  static func removeTree(_ path: String) {
+    for name in (try? PosixDirectory(path: path).entryNames()) ?? [] {
+      let child = "\(path)/\(name)"
+      if unlink(child) != 0 { removeTree(child) }
+    }
     rmdir(path)
   }
 
@@ -51,7 +56,14 @@ final class PrimaryFolder {
 
   func remove(_ name: String) throws { try #require(unlink("\(path)/\(name)") == 0) }
 
+  /// Of the sender that freezes this VM.
+  func freezer() throws -> ViewFreezer {
+    try PosixDirectory(path: path).createDirectory("state").sync()
+    return try ViewFreezer(directory: try PosixDirectory(path: "\(path)/state"))
+  }
+
   func view(allowFuzzy: Bool = false) throws -> VMView {
-    try PoweredOffView(vmxPath: vmxPath, allowFuzzy: allowFuzzy).take()
+    let freeze = FreezeSettings(allowFuzzy: allowFuzzy)
+    return try freezer().take(ViewRequest(vmxPath: vmxPath, freeze: freeze))
   }
 }

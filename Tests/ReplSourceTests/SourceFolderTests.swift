@@ -40,9 +40,9 @@ import Testing
   @Test("a display name of no bytes or of too many still makes an offer")
   func displayName() throws {
     let empty = try PrimaryFolder(extra: "displayName = \"\"\n")
-    #expect(try PoweredOffView.identity(vmxPath: empty.vmxPath).displayName == "web")
+    #expect(try ViewIdentity.read(vmxPath: empty.vmxPath).displayName == "web")
     let long = try PrimaryFolder(extra: "displayName = \"\(String(repeating: "ä", count: 300))\"\n")
-    let name = try PoweredOffView.identity(vmxPath: long.vmxPath).displayName
+    let name = try ViewIdentity.read(vmxPath: long.vmxPath).displayName
     #expect(name == String(repeating: "ä", count: 127))
   }
 }

@@ -1,0 +1,176 @@
+import ReplIO
+import ReplModel
+import ReplVMDK
+
+/// The janitor: undoes what freezes left that nobody holds any more.
+extension ViewFreezer {
+  /// Undoes all that the ledger names and nobody holds, and looks in the folders of `requests` for leftovers
+  /// of this installation that it does not name. At the start, before the first `take`. Blocks.
+  ///
+  /// A command that the configuration has now is taken instead of the recorded one.
+  public func clean(
+    _ requests: [ViewRequest], report: @escaping @Sendable (FreezeEvent) -> Void = { _ in }
+  ) -> [LeftoverReport] {
+    var reports: [LeftoverReport] = []
+    let tags: [FreezeTag]
+    do throws(IOError) { tags = try ledger.tags() } catch {
+      let what = "the ledger of freezes cannot be read: \(error)"
+      report(FreezeEvent(.error, what))
+      return [LeftoverReport(vmxPath: ledger.path, tag: "", isRemoved: false, text: what)]
+    }
+    for tag in tags { reports += undo(tag, requests, onlyOf: nil, report).map(\.report) }
+    for request in requests { reports += undeclared(request, report) }
+    return reports
+  }
+
+  /// What became of one leftover.
+  struct Undone {
+    let report: LeftoverReport
+    let isBlocking: Bool
+    let error: SourceError
+  }
+
+  /// Before a freeze: only what the ledger names of this VM.
+  func undoDead(of request: ViewRequest, _ report: @escaping @Sendable (FreezeEvent) -> Void) -> [Undone] {
+    // What cannot be listed cannot be written either: the freeze itself then fails with the reason.
+    let tags = (try? ledger.tags()) ?? []
+    return tags.flatMap { undo($0, [request], onlyOf: request.vmxPath, report) }
+  }
+
+  private func undo(
+    _ tag: FreezeTag, _ requests: [ViewRequest], onlyOf vmxPath: String?,
+    _ report: @escaping @Sendable (FreezeEvent) -> Void
+  ) -> [Undone] {
+    do throws(IOError) {
+      if let vmxPath, try ledger.contains(tag), try ledger.read(tag).vmxPath != vmxPath { return [] }
+      guard let entry = try ledger.claim(tag) else { return [] }
+      var record = try ledger.read(tag)
+      StrayCommand.settle(tag: record.tag)
+      let commands = FreezeCommands(record, time: time, report: report)
+      if let request = requests.first(where: { $0.vmxPath == record.vmxPath }) {
+        record.adopt(request.freeze, commands)
+      }
+      return try undo(&record, entry, commands, report)
+    } catch {
+      // A record that was removed meanwhile.
+      if error.isMissing { return [] }
+      let what: SourceError = .leftover(
+        path: vmxPath ?? ledger.path,
+        what: "what the freeze \(tag) left cannot be looked up (\(error)): remove directories named "
+          + "\(tag.directoryName) and snapshots named \(tag) by hand, then the record in \(ledger.path)")
+      return [undone(what, tag, vmxPath ?? ledger.path, isBlocking: false, report)]
+    }
+  }
+
+  private func undo(
+    _ record: inout FreezeRecord, _ entry: FreezeLedger.Entry, _ commands: FreezeCommands,
+    _ report: @escaping @Sendable (FreezeEvent) -> Void
+  ) throws(IOError) -> [Undone] {
+    let path = record.vmxPath
+    let undo = FreezeUndo(tag: entry.tag, commands: commands)
+    var left: [FreezeUndo.Leftover] = []
+    if let trouble = undo.thaw(&record) { left.append(.init(isBlocking: true, error: trouble)) }
+    left += undo.release(&record)
+    try entry.write(record)
+    if left.isEmpty && !record.isSettled {
+      report(FreezeEvent(.info, "\(path): looked for what \(entry.tag) may have left; once more next time"))
+      return []
+    }
+    if left.isEmpty {
+      let text = "\(path): what a freeze of \(record.begunAt) left (\(entry.tag)) was undone"
+      report(FreezeEvent(.warning, text))
+      let done = LeftoverReport(vmxPath: path, tag: record.tag, isRemoved: true, text: text)
+      return [Undone(report: done, isBlocking: false, error: .leftover(path: path, what: text))]
+    }
+    return left.map { undone($0.error, entry.tag, path, isBlocking: $0.isBlocking, report) }
+  }
+
+  private func undone(
+    _ error: SourceError, _ tag: FreezeTag, _ path: String, isBlocking: Bool,
+    _ report: @escaping @Sendable (FreezeEvent) -> Void
+  ) -> Undone {
+    report(FreezeEvent(.error, "\(error)"))
+    let left = LeftoverReport(vmxPath: path, tag: tag.description, isRemoved: false, text: "\(error)")
+    return Undone(report: left, isBlocking: isBlocking, error: error)
+  }
+
+  // MARK: What the ledger does not name
+
+  /// None should exist: the ledger is written first. A lost state directory leaves some, which then carry
+  /// another installation and are nobody's but the operator's.
+  private func undeclared(
+    _ request: ViewRequest, _ report: @escaping @Sendable (FreezeEvent) -> Void
+  ) -> [LeftoverReport] {
+    // A folder that cannot be read is the next freeze's to report.
+    guard let folder = try? SourceFolder(vmxPath: request.vmxPath) else { return [] }
+    var reports: [LeftoverReport] = []
+    // The same.
+    let names = (try? folder.directory.entryNames()) ?? []
+    for name in names {
+      guard let tag = FreezeTag(directoryName: name), tag.installation == ledger.installation else {
+        continue
+      }
+      // After the listing: a freeze that lives now and was begun before it has its record.
+      guard !isKnown(tag) else { continue }
+      reports.append(removeUndeclared(tag, in: folder, report))
+    }
+    // A list that does not parse is the provider's to report.
+    if let list = try? SnapshotList(of: folder) {
+      for name in list.names {
+        guard let tag = FreezeTag(name), tag.installation == ledger.installation, !isKnown(tag) else {
+          continue
+        }
+        let text =
+          "\(request.vmxPath): the snapshot \(tag) is ours, but no freeze of that name is known: remove it"
+        report(FreezeEvent(.error, text))
+        reports.append(
+          LeftoverReport(vmxPath: request.vmxPath, tag: "\(tag)", isRemoved: false, text: text))
+      }
+    }
+    return reports
+  }
+
+  private func isKnown(_ tag: FreezeTag) -> Bool {
+    // A ledger that cannot be read knows everything: nothing is removed then.
+    (try? ledger.contains(tag)) != false
+  }
+
+  private func removeUndeclared(
+    _ tag: FreezeTag, in folder: SourceFolder, _ report: @escaping @Sendable (FreezeEvent) -> Void
+  ) -> LeftoverReport {
+    let path = "\(folder.directory.path)/\(tag.directoryName)"
+    var text = "\(path): clones of a freeze that is not in the ledger were removed"
+    var isRemoved = true
+    do throws(IOError) {
+      let place = FreezeRecord.CloneFolder(root: folder.directory.path, name: "", inode: 0)
+      let foreign = try CloneFolder(place, tag).remove()
+      if !foreign.isEmpty {
+        isRemoved = false
+        text = "\(FreezeUndo.foreign(foreign, in: path).error)"
+      }
+    } catch {
+      isRemoved = false
+      text = "\(path): clones of a freeze that is not in the ledger cannot be removed: \(error)"
+    }
+    report(FreezeEvent(isRemoved ? .warning : .error, text))
+    return LeftoverReport(vmxPath: folder.vmxPath, tag: "\(tag)", isRemoved: isRemoved, text: text)
+  }
+}
+
+extension FreezeRecord {
+  /// Takes the commands that the configuration has now, which may have been corrected since.
+  mutating func adopt(_ settings: FreezeSettings, _ commands: FreezeCommands) {
+    if postThaw != nil, let spec = settings.postThaw { postThaw = commands.filled(spec) }
+    switch settings.provider {
+    case .none, .reflink: break
+    case .vmwareSnapshot(_, let remove):
+      if let old = snapshot {
+        snapshot = Snapshot(
+          remove: commands.filled(remove), disksBefore: old.disksBefore, deltas: old.deltas,
+          mayComeLate: old.mayComeLate)
+      }
+    case .command(_, let spec):
+      if release != nil { release = commands.filled(spec) }
+    }
+  }
+}
