@@ -1,7 +1,9 @@
 import ArgumentParser
 import Glibc
+import ReplCommand
 import ReplModel
 import ReplService
+import ReplSource
 
 /// `config check`.
 struct ConfigCommand: ParsableCommand {
@@ -10,24 +12,19 @@ struct ConfigCommand: ParsableCommand {
 
   struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Check the configuration: every problem with line and column, 78 when there is one.")
+      abstract: "Check the configuration: every problem with line and column, 78 when there is one.",
+      discussion:
+        "Prints what was understood of VMs, folders and freezing, and warns of paths that are not there.")
 
     @OptionGroup var option: ConfigOption
 
     func run() throws {
       let config = try option.load()
-      for vm in config.vms {
-        guard let problem = Self.problem(vm.vmxPath) else { continue }
-        Terminal.complain("warning: \(SafeText.printable(vm.vmxPath)): \(problem)\n")
-      }
-      print("\(option.config): fine: \(config.vms.count) VM(s), receiver \(config.receiver.address)")
-    }
-
-    /// Only what is there can be a VM; a datastore that is not mounted yet is no mistake in the file.
-    private static func problem(_ path: String) -> String? {
-      guard access(path, R_OK) != 0 else { return nil }
-      let code = errno
-      return "\(String(cString: strerror(code))): correct vmx, or mount the datastore before the first pass"
+      for warning in ConfigReport.warnings(config) { Terminal.complain("warning: \(warning)\n") }
+      for line in ConfigReport.lines(config) { Terminal.say("\(line)\n") }
+      let folders = config.folders.isEmpty ? "" : ", \(config.folders.count) folder(s)"
+      Terminal.say(
+        "\(option.config): fine: \(config.vms.count) VM(s)\(folders), receiver \(config.receiver.address)\n")
     }
   }
 }

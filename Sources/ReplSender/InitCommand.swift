@@ -14,7 +14,7 @@ struct InitCommand: ParsableCommand {
     do {
       let directory = try StateDirectory.open(path: path)
       let identity = try TLSIdentity.create(in: "\(directory.directory.path)/identity", name: "repl-sender")
-      print("made a key in \(path)/identity")
+      print("made a key in \(directory.directory.path)/identity")
       print("fingerprint: \(identity.fingerprint)")
       print("put it into the receiver's configuration: peers: [{name: ..., fingerprint: ...}]")
     } catch let error as StateDirectoryError {

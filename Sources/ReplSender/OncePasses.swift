@@ -24,14 +24,12 @@ struct OncePasses {
   }
 
   fileprivate func runAll() async throws {
-    let selected = runtime.config.vms.filter(matches)
-    guard !selected.isEmpty else {
-      let known = runtime.board.all.map(\.name).joined(separator: ", ")
-      throw Failure.exit(
-        .usage, "no VM is called \(SafeText.printable(only ?? "")): the configuration has \(known)")
-    }
+    let selected = runtime.roster.members.map(\.vm).filter(matches)
+    guard !selected.isEmpty || only == nil else { throw unknown(only ?? "") }
+    await runtime.cleanAtStart()
     var done: [VMStatus] = []
     var codes: [ReplService.ExitCode] = []
+    if only == nil { codes += sayWhoIsMissing(&done) }
     for vm in selected {
       guard !runtime.stop.isSet else {
         codes.append(.failed)
@@ -43,6 +41,7 @@ struct OncePasses {
       switch result {
       case .success:
         if let status, !json { print(Self.sentence(status)) }
+        if let status { codes += Self.sayWhatElse(status) }
       case .failure(let failure):
         Terminal.complain("repl-sender: \(Self.sentence(failure))\n")
         codes.append(Self.exitCode(failure.error))
@@ -50,6 +49,47 @@ struct OncePasses {
     }
     if json { try printJSON(done) }
     if let worst = Self.worst(codes) { throw Failure.silent(worst) }
+  }
+
+  /// What keeps VMs from being protected is part of how a run over all went.
+  private func sayWhoIsMissing(_ done: inout [VMStatus]) -> [ReplService.ExitCode] {
+    for warning in runtime.roster.warnings { Terminal.complain("repl-sender: warning: \(warning)\n") }
+    let found = runtime.roster.found.count
+    if found > 0 {
+      Terminal.complain("repl-sender: \(found) VM(s) found and not protected: see `repl-sender discover`\n")
+    }
+    let gone = runtime.roster.gone
+    for vm in gone {
+      let name = SafeText.printable(runtime.board[vm.vm]?.name ?? vm.name)
+      Terminal.complain("repl-sender: \(name): \(vm.cause)\n")
+      if let status = runtime.board[vm.vm] { done.append(status) }
+    }
+    return gone.isEmpty ? [] : [.failed]
+  }
+
+  /// The point is there, and something else is wrong: a guest that was not thawed is nothing to end green
+  /// with.
+  private static func sayWhatElse(_ status: VMStatus) -> [ReplService.ExitCode] {
+    let name = SafeText.printable(status.name)
+    if let failure = status.lastFailure {
+      Terminal.complain(
+        "repl-sender: \(name): \(failure.phase): \(SafeText.printable(failure.cause, limit: 2048))\n")
+    }
+    if let left = status.leftovers {
+      Terminal.complain("repl-sender: \(name): left behind: \(SafeText.printable(left, limit: 2048))\n")
+    }
+    return status.lastFailure?.phase == "freeze" || status.leftovers != nil ? [.failed] : []
+  }
+
+  private func unknown(_ name: String) -> any Error {
+    let shown = SafeText.printable(name)
+    if let found = runtime.roster.found.first(where: { $0.name == name || $0.path == name }) {
+      return Failure.exit(
+        .usage, "\(shown) is found and not protected: put this beneath vms: \(ConfigLine.vm(found.path))")
+    }
+    let known = runtime.roster.members.compactMap { runtime.board[runtime.identity(of: $0.vm)]?.name }
+    let list = known.isEmpty ? "no VM" : known.joined(separator: ", ")
+    return Failure.exit(.usage, "no VM is called \(shown): the configuration and its folders have \(list)")
   }
 
   private func matches(_ vm: SenderConfig.VM) -> Bool {
@@ -80,12 +120,15 @@ struct OncePasses {
   }
 
   private static func sentence(_ status: VMStatus) -> String {
-    guard let pass = status.lastPass, let point = status.newestPoint else { return status.name }
+    guard let pass = status.lastPass, let point = status.latestPoint else { return status.name }
+    let seeding = (status.disks ?? []).filter { $0.state == .seeding }.map { "\($0.slot)" }
+    let later = seeding.isEmpty ? "" : "; added and still to be copied: \(seeding.joined(separator: ", "))"
     return
       "\(SafeText.printable(status.name)): recovery point \(point.reference) (\(point.label.rawValue)) in "
       + "\(AmountText.duration(seconds: pass.durationSeconds)): "
       + "read \(AmountText.size(bytes: pass.readBytes)), "
-      + "changed \(AmountText.size(bytes: pass.changedBytes)), sent \(AmountText.size(bytes: pass.wireBytes))"
+      + "changed \(AmountText.size(bytes: pass.changedBytes)), "
+      + "sent \(AmountText.size(bytes: pass.wireBytes))\(later)"
   }
 
   private static func sentence(_ failure: SenderRuntime.PassFailure) -> String {
@@ -121,7 +164,7 @@ struct OncePasses {
     case .source(.vmx), .source(.noIdentity), .source(.badIdentity), .source(.noDisks), .source(.sameFile),
       .source(.disk):
       .badData
-    case .source(.sharedIdentity): .config
+    case .source(.sharedIdentity), .source(.cannotFreeze): .config
     default: .failed
     }
   }

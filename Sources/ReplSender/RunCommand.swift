@@ -34,6 +34,7 @@ struct RunCommand: AsyncParsableCommand {
   func run() async throws {
     let config = try option.load()
     TLSRuntime.prepareProcess()
+    OpenFiles.raiseLimit()
     // With --once every result is a sentence on the terminal already.
     let output = LogOutput.standardError(level: once ? .critical : config.logLevel)
     let runtime: SenderRuntime

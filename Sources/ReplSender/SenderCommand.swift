@@ -10,13 +10,16 @@ struct SenderCommand: AsyncParsableCommand {
     discussion: """
       First use: `repl-sender init`, put the fingerprint that it prints into the receiver's configuration
       and the receiver's into this one, then `repl-sender config check` and `repl-sender run`.
+      `repl-sender discover` shows the VMs in watched folders, `repl-sender inspect` what one is made of.
 
       Exit codes:
       \(ReplService.ExitCode.helpText)
       """,
     version: ProductVersion.current,
     subcommands: [
-      InitCommand.self, FingerprintCommand.self, ConfigCommand.self, RunCommand.self, StatusCommand.self,
+      InitCommand.self, FingerprintCommand.self, ConfigCommand.self, InspectCommand.self,
+      DiscoverCommand.self,
+      RunCommand.self, StatusCommand.self, ForgetCommand.self,
     ])
 }
 

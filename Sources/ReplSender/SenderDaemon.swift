@@ -10,7 +10,7 @@ struct SenderDaemon {
 
   func run() async throws {
     let notify = NotifyService(logger: runtime.logger) { [runtime] in runtime.summary }
-    var services: [any Service] = [SchedulerService(runtime: runtime), notify]
+    var services: [any Service] = [SchedulerService(runtime: runtime), LookService(runtime: runtime), notify]
     if let http = runtime.config.http {
       let server: StatusServer
       do throws(StatusServerError) {
@@ -23,7 +23,9 @@ struct SenderDaemon {
     services.append(ShutdownService { [runtime] in runtime.stop.set() })
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
-    runtime.logger.info("started", metadata: ["vms": "\(runtime.config.vms.count)"])
+    runtime.logger.info(
+      "started",
+      metadata: ["vms": "\(runtime.roster.members.count)", "folders": "\(runtime.config.folders.count)"])
     try await group.run()
     runtime.logger.info("stopped")
   }
@@ -34,18 +36,42 @@ private struct SchedulerService: Service {
   let runtime: SenderRuntime
 
   func run() async throws {
-    let vms = Dictionary(runtime.config.vms.map { ($0.vmxPath, $0) }) { first, _ in first }
     let scheduler = PassScheduler(
-      entries: runtime.config.vms.map { .init(key: $0.vmxPath, intervalSeconds: $0.intervalSeconds) },
-      limit: runtime.config.maximumConcurrentPasses, time: runtime.time
+      entries: [], limit: runtime.config.maximumConcurrentPasses, time: runtime.time
     ) { [runtime] key in
-      guard let vm = vms[key] else { return .failed(.stopVM, retryAfterSeconds: nil) }
+      // It has left since it was due.
+      guard let vm = runtime.roster.member(at: key)?.vm else {
+        return .failed(.stopVM, retryAfterSeconds: nil)
+      }
       switch await runtime.performPass(vm) {
       case .success: return .committed
       case .failure(let failure):
         return .failed(failure.error.remedy, retryAfterSeconds: failure.error.retryAfterSeconds)
       }
     }
-    await untilShutdown { await scheduler.run() }
+    await untilShutdown { [runtime] in
+      await runtime.cleanAtStart()
+      runtime.use(scheduler)
+      await scheduler.run()
+    }
+  }
+}
+
+/// Looks for VMs that come, go and move, once in a while.
+private struct LookService: Service {
+  let runtime: SenderRuntime
+
+  func run() async throws {
+    await untilShutdown { [runtime] in
+      var pace = LookPace(seconds: runtime.config.rescanSeconds, time: runtime.time)
+      while !Task.isCancelled {
+        // The only error is cancellation, which the loop's condition sees.
+        try? await Task.sleep(for: .seconds(1))
+        guard !Task.isCancelled, pace.isDue else { continue }
+        // The body does not throw.
+        try? await NamedThread.run("find") { runtime.lookAround() }
+        pace.restart()
+      }
+    }
   }
 }

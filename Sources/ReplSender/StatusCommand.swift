@@ -35,9 +35,13 @@ struct StatusCommand: AsyncParsableCommand {
   private static func offline(_ config: SenderConfig) throws -> StatusDocument {
     let state = try StateDirectory.open(path: config.stateDirectory)
     let board = try StatusBoard(directory: try state.directory.createDirectory("status"))
-    VMIdentities(config.vms, directory: state.directory).show(on: board)
-    return StatusDocument(
+    let roster = Roster(config, directory: state.directory, time: SystemTime())
+    roster.look(keeps: false)
+    try roster.show(on: board, keeps: false)
+    var document = StatusDocument(
       role: .sender, version: ProductVersion.current, daemonRunning: false,
       generatedAt: SystemTime().wallTime(), vms: board.all)
+    document.warnings = roster.warnings.isEmpty ? nil : roster.warnings
+    return document
   }
 }

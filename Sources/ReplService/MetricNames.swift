@@ -12,10 +12,17 @@ struct MetricName: Hashable, Sendable {
   static let buildInfo = gauge("build_info", "Always 1; labels tell version and role.")
   static let processStart = gauge("process_start_time_seconds", "When the daemon started, Unix time.")
   static let vmCount = gauge("vms", "VMs that this daemon replicates or keeps.")
+  static let foundCount = gauge(
+    "vms_found_not_protected", "VMs in watched folders for which no pass runs.")
+  static let warnings = gauge(
+    "warnings", "What keeps the daemon from seeing everything, such as a folder that cannot be read.")
   static let vmState = gauge("vm_state", "1 for the state that the VM is in, 0 for the others.")
   static let recoveryPoint = gauge(
     "recovery_point_timestamp_seconds",
     "When the newest recovery point was frozen, Unix time; absent before the first.")
+  static let fuzzyPoint = gauge(
+    "fuzzy_point_timestamp_seconds",
+    "When a newer, fuzzy recovery point was frozen, Unix time; absent where there is none.")
   static let objective = gauge("rpo_seconds", "The lag above which the VM is late.")
   static let committed = counter(
     "passes_committed_total", "Passes that became a recovery point, since the start.")
@@ -33,6 +40,15 @@ struct MetricName: Hashable, Sendable {
     "running_pass_done_bytes", "Bytes of disk that the running pass has dealt with.")
   static let runningTotal = gauge(
     "running_pass_size_bytes", "Bytes of disk that the running pass has to deal with.")
+  static let freezeHold = gauge(
+    "last_freeze_hold_seconds", "How long the last view of the VM was held, from freeze to release.")
+  static let guestHold = gauge(
+    "last_freeze_guest_hold_seconds",
+    "How long the guest stood still in the last freeze, from hook to hook; absent without hooks.")
+  static let leftovers = gauge(
+    "freeze_leftovers", "1 while something that a broken-off freeze left could not be removed, else 0.")
+  static let seedingDisks = gauge(
+    "seeding_disks", "Disks that were added to the VM and are not part of its points yet.")
   static let failure = gauge("last_failure_timestamp_seconds", "When a pass last failed, Unix time.")
 
   private static func gauge(_ name: String, _ help: String) -> MetricName {

@@ -12,10 +12,17 @@ public enum MetricsText {
       .buildInfo,
       [([("version", document.version), ("role", document.role.rawValue)], "1")])
     text.family(.processStart, [([], seconds(processStart))])
-    text.family(.vmCount, [([], "\(document.vms.count)")])
-    let vms = document.vms.prefix(ServiceLimits.metricVMs)
+    // What is only found has no series of its own: a folder may hold any number of VMs.
+    let protected = document.vms.filter { $0.state != .found }
+    text.family(.vmCount, [([], "\(protected.count)")])
+    if document.role == .sender {
+      text.family(.foundCount, [([], "\(document.vms.count - protected.count)")])
+    }
+    text.family(.warnings, [([], "\(document.warnings?.count ?? 0)")])
+    let vms = protected.prefix(ServiceLimits.metricVMs)
     text.family(.vmState, vms.flatMap(states))
     perVM(.recoveryPoint, vms, &text) { $0.newestPoint.map { seconds($0.frozenAt) } }
+    perVM(.fuzzyPoint, vms, &text) { $0.fuzzyPoint.map { seconds($0.frozenAt) } }
     perVM(.objective, vms, &text) { number($0.rpoSeconds) }
     perVM(.committed, vms, &text) { "\($0.passesCommitted)" }
     perVM(.failed, vms, &text) { "\($0.passesFailed)" }
@@ -26,6 +33,10 @@ public enum MetricsText {
     perVM(.passWire, vms, &text) { $0.lastPass.map { "\($0.wireBytes)" } }
     perVM(.runningDone, vms, &text) { $0.running.map { "\($0.doneBytes)" } }
     perVM(.runningTotal, vms, &text) { $0.running.map { "\($0.totalBytes)" } }
+    perVM(.freezeHold, vms, &text) { $0.lastFreeze.map { number($0.heldSeconds) } }
+    perVM(.guestHold, vms, &text) { $0.lastFreeze?.guestHeldSeconds.map(number) }
+    perVM(.leftovers, vms, &text) { vm in vm.lastFreeze.map { _ in vm.leftovers == nil ? "0" : "1" } }
+    perVM(.seedingDisks, vms, &text) { $0.disks.map { "\($0.count { $0.state == .seeding })" } }
     perVM(.failure, vms, &text) { $0.lastFailure.map { seconds($0.at) } }
     return text.text
   }
@@ -38,7 +49,7 @@ public enum MetricsText {
   }
 
   private static func states(_ vm: VMStatus) -> [MetricsWriter.Sample] {
-    VMStatus.State.allCases.map { state in
+    VMStatus.State.allCases.filter { $0 != .found }.map { state in
       (labels(vm) + [("state", state.rawValue)], vm.state == state ? "1" : "0")
     }
   }

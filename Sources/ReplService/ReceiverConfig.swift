@@ -1,4 +1,5 @@
 import Logging
+import ReplCommand
 import ReplModel
 
 /// The configuration of `repl-receiver`, checked: what is in a value of this type can be used as it is.
@@ -27,6 +28,10 @@ public struct ReceiverConfig: Sendable, Hashable {
 
   /// What failover runs, in this order.
   public struct Failover: Sendable, Hashable {
+    /// What the commands may hold in braces: the path of the standby's VMX, its display name, its directory,
+    /// and what the register command printed.
+    public static let placeholders = ["vmx", "name", "directory", "id"]
+
     public let register: CommandTemplate?
     public let powerOn: CommandTemplate?
     /// For each of the two.

@@ -184,8 +184,9 @@ struct ReceiverConfigSchema {
     guard let scope = reader.mapping(node, keys: keys, hint: "a mapping with register and power_on") else {
       return nil
     }
-    let register = scope.optional("register").flatMap(reader.command)
-    let powerOn = scope.optional("power_on").flatMap(reader.command)
+    let names = ReceiverConfig.Failover.placeholders
+    let register = scope.optional("register").flatMap { reader.command($0, placeholders: names) }
+    let powerOn = scope.optional("power_on").flatMap { reader.command($0, placeholders: names) }
     let deadline = scope.optional("deadline").map { reader.seconds($0, in: 1...3600) } ?? 120
     guard let deadline else { return nil }
     return ReceiverConfig.Failover(register: register, powerOn: powerOn, deadlineSeconds: deadline)

@@ -1,5 +1,7 @@
 import Logging
 import ReplModel
+import ReplSource
+import ReplVMDK
 
 /// The configuration of `repl-sender`, checked: what is in a value of this type can be used as it is.
 public struct SenderConfig: Sendable, Hashable {
@@ -14,21 +16,6 @@ public struct SenderConfig: Sendable, Hashable {
     case auto, zlib, zstd, none
   }
 
-  /// Makes a VM's disks stand still while they are read.
-  public enum FreezeProvider: String, Sendable, CaseIterable {
-    /// Reads the disks as they are; right for VMs that are off.
-    case none
-  }
-
-  /// How a view of one VM is frozen.
-  public struct Freeze: Sendable, Hashable {
-    public let provider: FreezeProvider
-    /// Whether a point read from disks that somebody may have been writing to is committed, labelled fuzzy.
-    public let allowFuzzy: Bool
-
-    public static let standard = Freeze(provider: .none, allowFuzzy: false)
-  }
-
   /// One replicated VM.
   public struct VM: Sendable, Hashable {
     /// The path of its VMX file, absolute.
@@ -37,7 +24,58 @@ public struct SenderConfig: Sendable, Hashable {
     public let name: String?
     public let intervalSeconds: Double
     public let rpoSeconds: Double
-    public let freeze: Freeze
+    public let freeze: FreezeSettings
+    /// Disks that are not replicated.
+    public let excludedDisks: Set<DiskSelector>
+    /// The block devices that stand for raw device mappings of its disks.
+    public let devices: [DeviceMapping]
+
+    public init(
+      vmxPath: String, name: String? = nil, intervalSeconds: Double, rpoSeconds: Double,
+      freeze: FreezeSettings = .standard, excludedDisks: Set<DiskSelector> = [],
+      devices: [DeviceMapping] = []
+    ) {
+      self.vmxPath = vmxPath
+      self.name = name
+      self.intervalSeconds = intervalSeconds
+      self.rpoSeconds = rpoSeconds
+      self.freeze = freeze
+      self.excludedDisks = excludedDisks
+      self.devices = devices
+    }
+  }
+
+  /// A folder in which VMs are looked for.
+  public struct Folder: Sendable, Hashable {
+    /// What becomes of a VM that is found.
+    public enum Policy: String, Sendable, CaseIterable {
+      /// It is shown as found and not protected.
+      case report
+      /// It is replicated, with the values of the folder.
+      case protect
+    }
+
+    public let watched: WatchedFolder
+    public let policy: Policy
+    public let intervalSeconds: Double
+    public let rpoSeconds: Double
+    public let freeze: FreezeSettings
+
+    public init(
+      watched: WatchedFolder, policy: Policy, intervalSeconds: Double, rpoSeconds: Double,
+      freeze: FreezeSettings
+    ) {
+      self.watched = watched
+      self.policy = policy
+      self.intervalSeconds = intervalSeconds
+      self.rpoSeconds = rpoSeconds
+      self.freeze = freeze
+    }
+
+    /// The VM of a VMX file in this folder, as its policy protects it.
+    public func vm(at vmxPath: String) -> VM {
+      VM(vmxPath: vmxPath, intervalSeconds: intervalSeconds, rpoSeconds: rpoSeconds, freeze: freeze)
+    }
   }
 
   /// Keys, digest maps and locks; mode 0700.
@@ -54,7 +92,20 @@ public struct SenderConfig: Sendable, Hashable {
   public let pageSizeBytes: Int
   public let compression: Compression
   public let logLevel: Logger.Level
+  /// Where paths of the virtualisation host lie on this machine.
+  public let pathMap: [PathMapping]
+  /// The VMs that are named one by one; may be empty where folders are watched.
   public let vms: [VM]
+  public let folders: [Folder]
+  /// From the end of one look for VMs to the start of the next.
+  public let rescanSeconds: Double
+
+  /// How the view of one of its VMs is to be taken.
+  public func viewRequest(_ vm: VM) -> ViewRequest {
+    ViewRequest(
+      vmxPath: vm.vmxPath, freeze: vm.freeze,
+      opening: DiskOpening(mappings: pathMap, devices: vm.devices), excludedDisks: vm.excludedDisks)
+  }
 
   /// Reads and checks a file of at most 1 MiB. The error holds every problem with its line and column.
   public static func load(path: String) throws(ConfigError) -> SenderConfig {

@@ -6,11 +6,14 @@ struct SenderConfigSchema {
 
   static let keys = [
     "state_dir", "receiver", "http", "interval", "rpo", "max_concurrent_passes", "page_size", "compression",
-    "log_level", "vms",
+    "log_level", "path_map", "vms", "folders",
+    "rescan",
   ]
-  static let vmKeys = ["vmx", "name", "interval", "rpo", "freeze"]
+  static let vmKeys = ["vmx", "name", "interval", "rpo", "exclude_disks", "devices", "freeze"]
   /// Below 10 s a pass is mostly its three round trips; above a week nobody calls it replication.
   static let intervals: ClosedRange<Double> = 10...604_800
+  /// Reading the names of a large datastore takes seconds; after an hour nobody calls it watching.
+  static let rescans: ClosedRange<Double> = 1...3600
   static let objectives: ClosedRange<Double> = 10...2_592_000
 
   func config(_ root: ConfigNode) -> SenderConfig? {
@@ -20,29 +23,38 @@ struct SenderConfigSchema {
     let receiver = top.required("receiver", "receiver: {address: \"dr:7443\", fingerprint: sha256:...}")
       .flatMap(self.receiver)
     let times = schedule(top, interval: 600, rpo: nil)
-    let vms = top.required("vms", "vms: [/vmfs/web01/web01.vmx]")
-      .flatMap { self.vms($0, interval: times.interval, rpo: times.explicitRPO) }
+    if !top.entries.contains(where: { $0.key == "vms" || $0.key == "folders" }) {
+      reader.problem(
+        root,
+        "missing key \"vms\" (or \"folders\"); write for example: vms: [/srv/datastore1/web01/web01.vmx]")
+    }
+    let vms = top.optional("vms").map { self.vms($0, times) } ?? []
+    let folders = top.optional("folders").map { self.folders($0, times) } ?? []
+    let pathMap = top.optional("path_map").map(self.pathMap) ?? []
     let pageSize = top.optional("page_size").map(self.pageSize) ?? 4096
     let compression = top.optional("compression").map(self.compression) ?? .auto
     let passes = top.optional("max_concurrent_passes").map { reader.integer($0, in: 1...16) } ?? 2
     let level = top.optional("log_level").map(reader.logLevel) ?? .info
     let http = reader.statusAddress(top, default: NetworkAddress(host: "127.0.0.1", port: 9811))
-    guard let stateDirectory, let receiver, let vms, let pageSize, let compression, let passes, let level
+    guard let stateDirectory, let receiver, let pageSize, let compression, let passes, let level
     else { return nil }
+    let rescan = top.optional("rescan").map { reader.seconds($0, in: Self.rescans) } ?? 60
+    guard let pathMap, let vms, let folders, let rescan else { return nil }
     return SenderConfig(
       stateDirectory: stateDirectory, receiver: receiver, http: http, intervalSeconds: times.interval,
       rpoSeconds: times.rpo, maximumConcurrentPasses: passes, pageSizeBytes: pageSize,
-      compression: compression, logLevel: level, vms: vms)
+      compression: compression, logLevel: level, pathMap: pathMap, vms: vms,
+      folders: folders, rescanSeconds: rescan)
   }
 
-  private struct Schedule {
+  struct Schedule {
     let interval: Double
     let explicitRPO: Double?
     /// 15 minutes at the default interval: one and a half intervals, so that one late pass raises no alarm.
     var rpo: Double { explicitRPO ?? max(900, interval * 1.5) }
   }
 
-  private func schedule(_ scope: ConfigScope, interval: Double, rpo: Double?) -> Schedule {
+  func schedule(_ scope: ConfigScope, interval: Double, rpo: Double?) -> Schedule {
     let given = scope.optional("interval")
     let ownInterval = given.flatMap { reader.seconds($0, in: Self.intervals) }
     let rpoNode = scope.optional("rpo")
@@ -106,13 +118,13 @@ struct SenderConfigSchema {
       .flatMap { SenderConfig.Compression(rawValue: $0) }
   }
 
-  private func vms(_ node: ConfigNode, interval: Double, rpo: Double?) -> [SenderConfig.VM]? {
+  private func vms(_ node: ConfigNode, _ times: Schedule) -> [SenderConfig.VM]? {
     guard let items = reader.list(node, count: 1...ServiceLimits.configVMs, of: "VMs") else { return nil }
     var vms: [SenderConfig.VM] = []
     var paths: [(value: String, node: ConfigNode)] = []
     var names: [(value: String, node: ConfigNode)] = []
     for item in items {
-      guard let vm = vm(item, interval: interval, rpo: rpo) else { continue }
+      guard let vm = vm(item, times) else { continue }
       vms.append(vm)
       paths.append((vm.vmxPath, item))
       if let name = vm.name { names.append((name, item)) }
@@ -123,24 +135,25 @@ struct SenderConfigSchema {
   }
 
   /// A mapping, or just the path.
-  private func vm(_ node: ConfigNode, interval: Double, rpo: Double?) -> SenderConfig.VM? {
+  private func vm(_ node: ConfigNode, _ times: Schedule) -> SenderConfig.VM? {
     if case .scalar = node.content {
       guard let path = vmxPath(node) else { return nil }
-      let rpo = Schedule(interval: interval, explicitRPO: rpo).rpo
-      return SenderConfig.VM(
-        vmxPath: path, name: nil, intervalSeconds: interval, rpoSeconds: rpo, freeze: .standard)
+      return SenderConfig.VM(vmxPath: path, intervalSeconds: times.interval, rpoSeconds: times.rpo)
     }
     guard
       let scope = reader.mapping(
         node, keys: Self.vmKeys, hint: "the path of a VMX file, or a mapping with vmx")
     else { return nil }
     let path = scope.required("vmx", "vmx: /vmfs/web01/web01.vmx").flatMap(vmxPath)
-    let times = schedule(scope, interval: interval, rpo: rpo)
+    let own = schedule(scope, interval: times.interval, rpo: times.explicitRPO)
     let name = scope.optional("name").flatMap { reader.text($0, limit: 128) }
     let freeze = scope.optional("freeze").map(self.freeze) ?? .standard
-    guard let path, let freeze else { return nil }
+    let excluded = scope.optional("exclude_disks").map(diskSelectors) ?? []
+    let devices = scope.optional("devices").map(self.devices) ?? []
+    guard let path, let freeze, let excluded, let devices else { return nil }
     return SenderConfig.VM(
-      vmxPath: path, name: name, intervalSeconds: times.interval, rpoSeconds: times.rpo, freeze: freeze)
+      vmxPath: path, name: name, intervalSeconds: own.interval, rpoSeconds: own.rpo, freeze: freeze,
+      excludedDisks: excluded, devices: devices)
   }
 
   private func vmxPath(_ node: ConfigNode) -> String? {
@@ -151,19 +164,6 @@ struct SenderConfigSchema {
       return nil
     }
     return path
-  }
-
-  private func freeze(_ node: ConfigNode) -> SenderConfig.Freeze? {
-    let keys = ["provider", "allow_fuzzy"]
-    guard let scope = reader.mapping(node, keys: keys, hint: "a mapping with provider") else { return nil }
-    let providers = SenderConfig.FreezeProvider.allCases.map(\.rawValue)
-    let provider = scope.required("provider", "provider: none").flatMap {
-      reader.choice($0, among: providers)
-    }
-    .flatMap { SenderConfig.FreezeProvider(rawValue: $0) }
-    let fuzzy = scope.optional("allow_fuzzy").map(reader.flag) ?? false
-    guard let provider, let fuzzy else { return nil }
-    return SenderConfig.Freeze(provider: provider, allowFuzzy: fuzzy)
   }
 }
 

@@ -9,6 +9,14 @@ public enum ServiceLimits {
   public static let configNodes = 200_000
   /// The scheduler is tested with 2,000 VMs.
   public static let configVMs = 10_000
+  /// A folder is a datastore; nobody has more.
+  public static let configFolders = 256
+  /// Patterns of one folder; every VMX is compared with all of them once a minute.
+  public static let configPatterns = 256
+  /// A mapping is a datastore or a drive.
+  public static let configPathMappings = 256
+  /// VMware's limit of disks in one VM is 256.
+  public static let configDisks = 256
   /// Names, labels, suffixes: what fits into one line of a terminal or a form.
   public static let configTextBytes = 1024
   /// Linux: PATH_MAX.

@@ -38,12 +38,20 @@ public struct StateDirectory: Sendable {
   }
 
   private static func make(_ path: String) throws(IOError) -> PosixDirectory {
-    var current = ""
+    // From the command line it may be relative to the working directory.
+    var current = path.hasPrefix("/") ? "" : try workingDirectory()
     for component in path.split(separator: "/") {
       current += "/\(component)"
       if mkdir(current, 0o700) != 0 && errno != EEXIST { throw .current("make directory", path: current) }
     }
     return try PosixDirectory(path: current)
+  }
+
+  private static func workingDirectory() throws(IOError) -> String {
+    var buffer = [CChar](repeating: 0, count: ServiceLimits.pathBytes)
+    guard getcwd(&buffer, buffer.count) != nil else { throw .current("find", path: "the working directory") }
+    let path = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return path == "/" ? "" : path
   }
 
   /// Keeps every other process out for as long as the lock lives.

@@ -7,13 +7,15 @@ public enum StatusTable {
   /// Lines without a line feed behind the last. `now` is the moment for ages.
   public static func render(_ document: StatusDocument, now: WallTime) -> String {
     var lines = [heading(document)]
-    guard !document.vms.isEmpty else { return lines[0] + "\nno VMs" }
+    lines += (document.warnings ?? []).map { "warning: \(SafeText.printable($0, limit: 512))" }
+    guard !document.vms.isEmpty else { return (lines + ["no VMs"]).joined(separator: "\n") }
     let titles = ["VM", "STATE", "NEWEST POINT", "LAG", "LAST PASS", "READ", "CHANGED", "SENT"]
     let rows = aligned([titles] + document.vms.map { row($0, document.role, now: now) })
     lines.append(rows[0])
     for (vm, row) in zip(document.vms, rows.dropFirst()) {
       lines.append(row)
       if let running = vm.running { lines.append("  now: \(progress(running, document.role, now: now))") }
+      lines += StatusNotes.lines(of: vm, now: now).map { "  \($0)" }
       if let failure = vm.lastFailure, isCurrent(failure, of: vm) {
         lines.append("  \(cause(failure, now: now))")
       }
@@ -44,7 +46,10 @@ public enum StatusTable {
 
   /// The age of the newest point and what the objective says of it.
   private static func lag(_ vm: VMStatus, now: WallTime) -> String {
-    guard let lag = vm.lagSeconds(now: now) else { return "no point yet" }
+    if vm.state == .found { return "-" }
+    guard let lag = vm.lagSeconds(now: now) else {
+      return vm.fuzzyPoint == nil ? "no point yet" : "fuzzy points only"
+    }
     let judgement = lag <= vm.rpoSeconds ? "ok" : "LATE, rpo \(AmountText.duration(seconds: vm.rpoSeconds))"
     return "\(AmountText.duration(seconds: lag)) (\(judgement))"
   }
@@ -92,46 +97,5 @@ public enum StatusTable {
       }
       return line
     }
-  }
-}
-
-/// Amounts for people: three figures, a unit.
-public enum AmountText {
-  /// `4 KiB`, `1.5 GiB`.
-  public static func size(bytes: Int64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
-    var value = Double(max(0, bytes))
-    var unit = 0
-    while value >= 1024, unit < units.count - 1 {
-      value /= 1024
-      unit += 1
-    }
-    let tenths = Int((value * 10).rounded())
-    // Above 100 a tenth says nothing; bytes have no parts.
-    return unit == 0 || tenths >= 1000 || tenths % 10 == 0
-      ? "\(Int(value.rounded())) \(units[unit])" : "\(tenths / 10).\(tenths % 10) \(units[unit])"
-  }
-
-  /// `0.4 s`, `59 s`, `12m 5s`, `3h`, `2d 4h`.
-  public static func duration(seconds: Double) -> String {
-    guard seconds.isFinite, seconds >= 0 else { return "0 s" }
-    if seconds < 10 {
-      let tenths = Int((seconds * 10).rounded())
-      return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(tenths % 10) s"
-    }
-    // A hundred years is enough for every real value and keeps the conversion safe.
-    let whole = Int(min(seconds, 3.2e9).rounded())
-    if whole < 60 { return "\(whole) s" }
-    if whole < 3600 { return pair(whole, 60, "m", 1, "s") }
-    if whole < 86_400 { return pair(whole, 3600, "h", 60, "m") }
-    return pair(whole, 86_400, "d", 3600, "h")
-  }
-
-  /// Two units, or one when nothing is left for the second.
-  private static func pair(
-    _ seconds: Int, _ large: Int, _ name: String, _ small: Int, _ smallName: String
-  ) -> String {
-    let rest = seconds % large / small
-    return rest == 0 ? "\(seconds / large)\(name)" : "\(seconds / large)\(name) \(rest)\(smallName)"
   }
 }

@@ -86,28 +86,6 @@ struct ConfigPartTests {
     #expect(Suggestion.distance(other, one) == expected)
   }
 
-  private let values = CommandTemplate.Values(
-    vmxPath: "/srv/dr/web/web.vmx", displayName: "web 01; rm -rf /", directoryPath: "/srv/dr/web", id: "id-1")
-
-  @Test("placeholders are filled in, argument by argument; nothing is split or interpreted")
-  func placeholders() {
-    let template = CommandTemplate(arguments: [
-      "/bin/x", "--vm={vmx}", "{name}", "{directory}:{id}", "{{vmx}}", "$HOME",
-    ])
-    #expect(
-      template.filled(with: values) == [
-        "/bin/x", "--vm=/srv/dr/web/web.vmx", "web 01; rm -rf /", "/srv/dr/web:id-1", "{vmx}", "$HOME",
-      ])
-  }
-
-  @Test("a display name never becomes an option and never carries control characters")
-  func hostileName() {
-    let hostile = CommandTemplate.Values(
-      vmxPath: "/v", displayName: "--delete\n\u{1B}[31m", directoryPath: "/d", id: "i")
-    let filled = CommandTemplate(arguments: ["/bin/x", "{name}", "-n{name}"]).filled(with: hostile)
-    #expect(filled == ["/bin/x", "_-delete??[31m", "-n--delete??[31m"])
-  }
-
   @Test("every exit code has a meaning, and the help lists it")
   func exitCodes() {
     #expect(ExitCode.allCases.map(\.rawValue) == [0, 1, 64, 65, 69, 73, 74, 75, 77, 78])

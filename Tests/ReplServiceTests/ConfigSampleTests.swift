@@ -20,6 +20,21 @@ struct ConfigSampleTests {
     }
   }
 
+  static let examples = files(in: repository.appendingPathComponent("systemd/examples"))
+
+  @Test("every example of a configuration parses", arguments: examples)
+  func exampleParses(_ file: URL) throws {
+    let config = try SenderConfig.load(path: file.path)
+    #expect(!config.vms.isEmpty)
+  }
+
+  @Test("the example of freezing shows every provider")
+  func everyProvider() throws {
+    let file = try #require(Self.examples.first { $0.lastPathComponent == "sender-freeze.yaml" })
+    let providers = try SenderConfig.load(path: file.path).vms.map(\.freeze.provider.name)
+    #expect(providers == SenderConfigSchema.providers)
+  }
+
   @Test("a sample shows the defaults: uncommenting a line changes nothing", arguments: samples)
   func commentedDefaultsAreTheDefaults(_ file: URL) throws {
     let text = try String(contentsOf: file, encoding: .utf8)
@@ -59,6 +74,7 @@ struct ConfigSampleTests {
   @Test("the samples and the invalid files are there")
   func filesAreThere() {
     #expect(Self.samples.map(\.lastPathComponent) == ["receiver.yaml", "sender.yaml"])
+    #expect(Self.examples.map(\.lastPathComponent) == ["sender-folders.yaml", "sender-freeze.yaml"])
     #expect(Self.invalidFiles.count >= 25)
   }
 

@@ -42,7 +42,7 @@ struct MetricsTests {
   @Test("a VM is in exactly one state")
   func states() {
     let web = samples(render()).filter { $0.hasPrefix("vmrepl_vm_state{vm=\"web01\"") }
-    #expect(web.count == VMStatus.State.allCases.count)
+    #expect(web.count == VMStatus.State.allCases.count - 1, "what is only found has no series")
     #expect(web.filter { $0.hasSuffix(" 1") }.count == 1)
     #expect(web.contains { $0.hasSuffix("state=\"idle\"} 1") })
   }
@@ -72,6 +72,34 @@ struct MetricsTests {
     #expect(!text.contains(String(repeating: "n", count: 129)))
   }
 
+  @Test("VMs that are only found are a number, and have no series of their own")
+  func found() {
+    var document = StatusSamples.document
+    document.vms += (10..<20).map { StatusSamples.vm($0, "new\($0)", .found) }
+    document.warnings = ["/srv/ds1: cannot be read"]
+    let text = render(document)
+    #expect(text.contains("\nvmrepl_vms 3\n") && text.contains("\nvmrepl_vms_found_not_protected 10\n"))
+    #expect(text.contains("\nvmrepl_warnings 1\n"))
+    #expect(!text.contains("new10"))
+  }
+
+  @Test("freezes, leftovers, seeding disks and fuzzy points have metrics; a fuzzy point never moves the lag")
+  func freezes() throws {
+    var document = StatusSamples.document
+    document.vms = [StatusSamples.frozen]
+    let labels = "{vm=\"mail\",vm_id=\"00000000-0000-0000-0000-000000000004\"}"
+    let text = render(document)
+    for line in [
+      "vmrepl_last_freeze_hold_seconds\(labels) 12.5", "vmrepl_last_freeze_guest_hold_seconds\(labels) 0.25",
+      "vmrepl_freeze_leftovers\(labels) 1", "vmrepl_seeding_disks\(labels) 1",
+      "vmrepl_fuzzy_point_timestamp_seconds\(labels) 1795348795",
+      "vmrepl_recovery_point_timestamp_seconds\(labels) 1795348200",
+    ] {
+      #expect(text.contains("\n\(line)\n"), "\(line)")
+    }
+    #expect(!render().contains("vmrepl_freeze_leftovers"), "nothing is said of a VM that was never frozen")
+  }
+
   @Test("every family has one help and one type line, before its samples")
   func families() {
     let lines = render().split(separator: "\n")
@@ -83,7 +111,9 @@ struct MetricsTests {
 
   @Test("promtool accepts the metrics", .enabled(if: Judge.isUsable("promtool"), "promtool is not installed"))
   func promtoolAccepts() throws {
-    for document in [StatusSamples.document, empty] {
+    var full = StatusSamples.document
+    full.vms += [StatusSamples.frozen, StatusSamples.vm(9, "new", .found)]
+    for document in [full, StatusSamples.document, empty] {
       let result = try Judge.run("promtool", ["check", "metrics"], input: render(document))
       #expect(result.status == 0, "\(result.output)")
       #expect(result.output == "")

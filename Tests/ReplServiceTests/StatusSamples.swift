@@ -32,7 +32,8 @@ enum StatusSamples {
   static var failing: VMStatus {
     var vm = vm(2, "db \"prod\"\\1\n\u{1B}[31m", .failing)
     vm.newestPoint = VMStatus.Point(
-      reference: PointReference(epoch: Epoch(1), number: 3), frozenAt: time(secondsAgo: 7200), label: .fuzzy)
+      reference: PointReference(epoch: Epoch(1), number: 3), frozenAt: time(secondsAgo: 7200),
+      label: .quiesced)
     vm.lastFailure = VMStatus.Failure(
       at: time(secondsAgo: 65), phase: "connect",
       cause: "dr:7443: connection refused; is repl-receiver running?",
@@ -49,6 +50,32 @@ enum StatusSamples {
       pass: PassID(high: 2, low: 2), phase: "send", startedAt: time(secondsAgo: 3700), doneBytes: 512 << 30,
       totalBytes: 1 << 40, wireBytes: 200 << 30)
     return vm
+  }
+
+  /// Frozen, with a disk that seeds, one left out, one detached, a newer fuzzy point and something left
+  /// behind.
+  static var frozen: VMStatus {
+    var vm = vm(4, "mail", .idle)
+    vm.enter(point(number: 5, secondsAgo: 600, .crashConsistent))
+    vm.enter(point(number: 6, secondsAgo: 5, .fuzzy))
+    vm.lastFreeze = VMStatus.Freeze(provider: "reflink", heldSeconds: 12.5, guestHeldSeconds: 0.25)
+    vm.leftovers = "the folder /srv/ds1/mail/.vmrepl-1-2 could not be removed"
+    let slots = (0..<4).compactMap { DiskSlot(bus: .scsi, controller: 0, unit: $0) }
+    vm.disks = [
+      .init(slot: slots[0], disk: DiskID(high: 0, low: 1), sizeBytes: 1 << 30, state: .ready),
+      .init(
+        slot: slots[1], disk: DiskID(high: 0, low: 2), sizeBytes: 4 << 30, state: .seeding,
+        seededBytes: 1 << 30),
+      .init(slot: slots[2], disk: nil, sizeBytes: nil, state: .excluded),
+      .init(slot: slots[3], disk: DiskID(high: 0, low: 4), sizeBytes: 1 << 20, state: .detached),
+    ]
+    return vm
+  }
+
+  private static func point(number: UInt64, secondsAgo: Double, _ label: PointLabel) -> VMStatus.Point {
+    VMStatus.Point(
+      reference: PointReference(epoch: Epoch(1), number: number), frozenAt: time(secondsAgo: secondsAgo),
+      label: label)
   }
 
   static var document: StatusDocument {

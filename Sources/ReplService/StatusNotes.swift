@@ -1,0 +1,57 @@
+import ReplModel
+
+/// What there is to say of a VM besides its line in the table: only what is out of the ordinary.
+enum StatusNotes {
+  /// Names of disks that are listed one by one; a VM with more has its number told.
+  private static let listedDisks = 8
+
+  static func lines(of vm: VMStatus, now: WallTime) -> [String] {
+    var lines: [String] = []
+    if let found = vm.found {
+      lines.append(
+        "found in \(SafeText.printable(found.folder)); to protect it, put this beneath vms: "
+          + SafeText.printable(found.configLine, limit: 512))
+    }
+    if let point = vm.fuzzyPoint {
+      let age = AmountText.duration(seconds: now.seconds(since: point.frozenAt))
+      lines.append(
+        "newer point \(point.reference) (\(age) old) is fuzzy: failover does not take it by default")
+    }
+    lines += disks(vm.disks ?? [])
+    if let freeze = vm.lastFreeze, freeze.provider != "none" || freeze.guestHeldSeconds != nil {
+      lines.append(hold(freeze))
+    }
+    if let leftovers = vm.leftovers {
+      lines.append("left behind: \(SafeText.printable(leftovers, limit: 512))")
+    }
+    return lines
+  }
+
+  private static func hold(_ freeze: VMStatus.Freeze) -> String {
+    let held = AmountText.duration(seconds: freeze.heldSeconds)
+    let guest = freeze.guestHeldSeconds.map {
+      ", the guest between its hooks for \(AmountText.duration(seconds: $0))"
+    }
+    return
+      "last freeze (\(SafeText.printable(freeze.provider, limit: 32))) was held for \(held)\(guest ?? "")"
+  }
+
+  private static func disks(_ disks: [VMStatus.Disk]) -> [String] {
+    var lines = disks.filter { $0.state == .seeding }.prefix(listedDisks).map(seeding)
+    for state in [VMStatus.Disk.State.excluded, .detached] {
+      let slots = disks.filter { $0.state == state }.map { "\($0.slot)" }
+      guard !slots.isEmpty else { continue }
+      let rest = slots.count > listedDisks ? " and \(slots.count - listedDisks) more" : ""
+      let what = state == .excluded ? "not replicated (exclude_disks)" : "detached, the copy is kept"
+      lines.append("\(slots.prefix(listedDisks).joined(separator: ", "))\(rest): \(what)")
+    }
+    return lines
+  }
+
+  private static func seeding(_ disk: VMStatus.Disk) -> String {
+    let (done, size) = (disk.seededBytes ?? 0, disk.sizeBytes ?? 0)
+    let share = size > 0 ? " \(Int(Double(max(0, min(done, size))) / Double(size) * 100))%" : ""
+    return "\(disk.slot): added, first copy under way\(share) "
+      + "(\(AmountText.size(bytes: done)) of \(AmountText.size(bytes: size))); points do not hold it yet"
+  }
+}
