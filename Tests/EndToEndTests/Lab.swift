@@ -9,6 +9,8 @@ final class Lab {
   let port: Int
   private(set) var receiver: Running?
   let vmName: String
+  /// The filesystem that the lab is on, when it is not the machine's own; undone after the lab.
+  private let mount: LoopMount?
   var diskNames: [String] = []
 
   var sourceFolder: String { "\(folder)/primary/\(vmName)" }
@@ -16,9 +18,11 @@ final class Lab {
   var senderConfig: String { "\(folder)/sender.yaml" }
   var receiverConfig: String { "\(folder)/receiver.yaml" }
 
-  init(vmName: String = "web01") throws {
+  init(vmName: String = "web01", on mount: LoopMount? = nil) throws {
     self.vmName = vmName
-    folder = NSTemporaryDirectory() + "vmrepl-lab-\(UUID().uuidString.prefix(8))"
+    self.mount = mount
+    let parent = mount.map { $0.path + "/" } ?? NSTemporaryDirectory()
+    folder = parent + "vmrepl-lab-\(UUID().uuidString.prefix(8))"
     port = try Self.freePort()
     for name in ["primary/\(vmName)", "dr"] {
       try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
@@ -89,6 +93,15 @@ final class Lab {
     try (text + extra).write(toFile: "\(sourceFolder)/\(vmName).vmx", atomically: true, encoding: .utf8)
     let nvram = Data((0..<8684).map { UInt8(truncatingIfNeeded: $0 &* 31) })
     try nvram.write(to: URL(fileURLWithPath: "\(sourceFolder)/\(vmName).nvram"))
+  }
+
+  /// A program in the lab's folder, for hooks and commands.
+  @discardableResult
+  func writeScript(_ name: String, _ lines: String) throws -> String {
+    let path = "\(folder)/\(name)"
+    try "#!/bin/sh\nset -e\n\(lines)\n".write(toFile: path, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+    return path
   }
 
   /// Runs qemu-io commands on a disk of the source.

@@ -1,0 +1,98 @@
+import Foundation
+import Glibc
+import Testing
+
+/// A real Linux in QEMU (without KVM, which is not everywhere), running from a VMDK.
+final class Guest {
+  enum Task: String { case write, check }
+
+  /// Memory of the guest: the kernel with its archive, and little page cache, so that it writes all the time.
+  private static let memoryMiB = 192
+  /// The node that stands for the disk's base; snapshots are put on top of it.
+  static let baseNode = "base"
+
+  let running: Running
+  let serialPath: String
+  /// Where the machine is controlled from (QMP).
+  let controlPath: String
+
+  init(_ task: Task, disk: String, in folder: String) throws {
+    let stem = "\(folder)/guest-\(task.rawValue)"
+    serialPath = stem + ".serial"
+    controlPath = stem + ".qmp"
+    let archive = stem + ".cpio"
+    let busybox = try Data(contentsOf: URL(fileURLWithPath: try #require(Self.busybox)))
+    try Data(GuestProgram.archive(busybox: Array(busybox))).write(to: URL(fileURLWithPath: archive))
+    running = try Running([
+      "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-smp", "1",
+      "-m", "\(Self.memoryMiB)", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+      "-serial", "file:\(serialPath)", "-qmp", "unix:\(controlPath),server=on,wait=off",
+      "-kernel", try #require(Self.kernel), "-initrd", archive,
+      "-append", "console=ttyS0 panic=-1 vmrepl=\(task.rawValue) ",
+      "-blockdev", "driver=vmdk,node-name=\(Self.baseNode),file.driver=file,file.filename=\(disk)",
+      "-device", "nvme,drive=\(Self.baseNode),serial=vmrepl",
+    ])
+  }
+
+  deinit { running.signal(SIGKILL) }
+
+  /// What the guest has printed so far, in whole lines.
+  var lines: [Substring] { Self.lines(of: serialPath) }
+
+  /// The newest file that the guest called synced; 0 before the first.
+  var newestSynced: Int { Self.numbers("SYNCED", in: lines).max() ?? 0 }
+
+  static func lines(of path: String) -> [Substring] {
+    // The guest may not have opened its console yet.
+    guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: path)) else { return [] }
+    let text = String(decoding: bytes, as: UTF8.self).replacingOccurrences(of: "\r", with: "")
+    // The last piece is a line under way, or empty.
+    return Array(text.split(separator: "\n", omittingEmptySubsequences: false).dropLast())
+  }
+
+  /// The numbers of lines like `SYNCED 12`.
+  static func numbers(_ word: String, in lines: [Substring]) -> [Int] {
+    lines.compactMap { line in
+      line.hasPrefix(word + " ") ? Int(line.dropFirst(word.utf8.count + 1)) : nil
+    }
+  }
+
+  /// Waits until the guest has synced file `number`.
+  func waitForFile(_ number: Int, seconds: Double = 60) throws {
+    try eventually(seconds: seconds, "file \(number) in the guest") {
+      guard running.process.isRunning else {
+        throw ToolFailure(text: "the guest ended: \(running.errors) \(lines.suffix(5))")
+      }
+      return newestSynced >= number
+    }
+  }
+
+  /// As a power cut: nothing is flushed.
+  func kill() throws {
+    running.signal(SIGKILL)
+    try running.finish(seconds: 10)
+  }
+
+  // MARK: - What it is made of
+
+  /// A kernel with NVMe, ext4 and a serial console built in: `scripts/fetch-guest-kernel` puts it there.
+  static let kernel: String? = {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().path
+    let path = "\(root)/.build/guest/vmlinuz"
+    return FileManager.default.isReadableFile(atPath: path) ? path : nil
+  }()
+
+  private static let busybox = ["/bin/busybox", "/usr/bin/busybox"].first {
+    FileManager.default.isReadableFile(atPath: $0)
+  }
+}
+
+extension Trait where Self == ConditionTrait {
+  /// A test with a guest; fails in CI where its kernel is missing.
+  static var needsGuest: ConditionTrait {
+    .enabled(
+      if: Tool.isCI || Guest.kernel != nil,
+      "needs .build/guest/vmlinuz: run scripts/fetch-guest-kernel")
+  }
+}
