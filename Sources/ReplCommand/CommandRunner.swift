@@ -33,9 +33,13 @@ public struct CommandRunner: Sendable {
   }
 
   /// As `run`, for a thread of our own that may block; never from a task, whose thread the command needs.
-  public func runBlocking(_ arguments: [String]) throws(CommandError) -> Result {
+  /// - Parameter isStopping: asked a few times a second; once it says so the command is ended.
+  public func runBlocking(
+    _ arguments: [String], isStopping: @escaping () -> Bool = { false }
+  ) throws(CommandError) -> Result {
+    if isStopping() { throw .stopped(arguments) }
     let answer = Monitor<Swift.Result<Result, CommandError>?>(nil)
-    Task {
+    let command = Task {
       do throws(CommandError) {
         let result = try await run(arguments)
         answer.withLock { $0 = .success(result) }
@@ -45,7 +49,15 @@ public struct CommandRunner: Sendable {
     }
     // The command has a deadline of its own; this loop only waits for its end.
     while true {
-      if let result = answer.wait(seconds: 3600, { $0 }) { return try result.get() }
+      if let result = answer.wait(seconds: 0.2, { $0 }) { return try result.get() }
+      guard isStopping() else { continue }
+      command.cancel()
+      // Asked to end, and ended after the grace period.
+      while true {
+        guard let result = answer.wait(seconds: 3600, { $0 }) else { continue }
+        if case .success(let done) = result { return done }
+        throw .stopped(arguments)
+      }
     }
   }
 

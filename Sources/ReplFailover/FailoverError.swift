@@ -57,6 +57,7 @@ public enum FailoverError: ActionableError {
     case .refused(let arguments, let why): self = .commandRefused(arguments, why)
     case .failed(let arguments, let why): self = .commandFailed(arguments, why)
     case .killed(let arguments, let seconds): self = .commandKilled(arguments, seconds: seconds)
+    case .stopped(let arguments): self = .commandFailed(arguments, "it was given up")
     }
   }
 }

@@ -83,7 +83,10 @@ final class TargetPass {
 
   private func accept() throws(PassError) {
     let newest = standby.catalog.newest
-    let isCommitted = newest?.pass == offer.pass
+    let isCommitted = offer.purpose == .pass && newest?.pass == offer.pass
+    guard !isCommitted || standby.catalog.owner == peer else {
+      throw .standby(.notYours(vm: offer.vm, owner: standby.catalog.owner, peer: peer))
+    }
     var disks: [Accept.Disk] = []
     var files: [FileKind] = []
     if isCommitted, let newest {
@@ -117,12 +120,12 @@ final class TargetPass {
     if isCommitted, let newest { noteSettled(newest) } else { noteRunning(runningPhase) }
   }
 
-  /// Whether the pass would have to wait until an added disk is read again after a crash. The source is told
-  /// at once that nothing is known of the disk: it leaves it to the sessions between its passes.
+  /// Whether the pass would have to wait until an added disk is read again. The source is told at once that
+  /// nothing is known of the disk: it leaves it to the sessions between its passes.
   private func waitsForReading(_ newest: RecoveryPoint) throws(PassError) -> Bool {
     guard offer.purpose == .pass, agreement.features.contains(.seed),
       newest.disks.contains(where: { member in offer.disks.contains { $0.disk == member.disk } }),
-      !offer.disks.allSatisfy({ standby.knowsContent(ofSeeding: $0.disk) })
+      !offered.disks.allSatisfy({ standby.knowsContent(of: $0) })
     else { return false }
     try storing { () throws(StandbyError) in try standby.checkPass(offered) }
     return true

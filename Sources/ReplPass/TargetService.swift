@@ -108,7 +108,8 @@ public final class TargetService: Sendable {
   }
 
   /// Finds the standby of a VM in any store and takes it; makes it in the peer's store when there is none.
-  func take(_ offer: Offer, peer: String) throws(PassError) -> (StandbyStore, Standby) {
+  /// Nil when there is none and the offer is one of a seed, which needs a recovery point.
+  func take(_ offer: Offer, peer: String) throws(PassError) -> (StandbyStore, Standby)? {
     do throws(StandbyError) {
       for (_, store) in stores {
         if let standby = try store.open(vm: offer.vm, waitSeconds: TargetSettings.lockWaitSeconds) {
@@ -116,6 +117,7 @@ public final class TargetService: Sendable {
         }
       }
       if let missing = missingStores.first { throw missing }
+      guard offer.purpose == .pass else { return nil }
       let wanted = settings.storeOfPeer[peer]
       let store = (stores.first { $0.name == wanted } ?? stores[0]).store
       return (store, try store.create(vm: offer.vm, displayName: offer.displayName, owner: peer))

@@ -63,7 +63,9 @@ final class TargetSession {
         .value(.offer, field: "disks", found: "\(offer.disks.count)", expected: "\(agreement.disks) at most"))
     }
     if offer.purpose == .seed { try conversation.beginSeed() }
-    let (store, standby) = try service.take(offer, peer: peer)
+    guard let (store, standby) = try service.take(offer, peer: peer) else {
+      throw .notSeeding(offer.vm, detail: "it has no standby here")
+    }
     try service.keys.share(keyOf: peer, with: store)
     try TargetPass(session: self, standby: standby, offer: offer, agreement: agreement).run()
   }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ReplIO
+import ReplModel
 import ReplService
 import ReplStandby
 import ReplTLS
@@ -26,14 +27,26 @@ struct InitCommand: ParsableCommand {
       let directory = try StateDirectory.open(path: path)
       let identity = try makeIdentity(in: directory)
       for folder in store {
-        let id = try StandbyStore.initialize(root: try PosixDirectory(path: folder), time: SystemTime())
+        let id = try StandbyStore.initialize(root: try Self.open(store: folder), time: SystemTime())
         print("\(folder) is a store (\(id))")
       }
       print("fingerprint: \(identity.fingerprint)")
       print("put it into the sender's configuration: receiver: {address: ..., fingerprint: ...}")
+    } catch let error as ArgumentParser.ExitCode {
+      throw error
     } catch let error as StateDirectoryError {
       throw Failure.exit(error.exitCode, "\(error)")
     } catch { throw Failure.exit(.cannotCreate, "\(error)") }
+  }
+
+  /// A store is never made here: a path that is not there may be a mount that is missing.
+  private static func open(store path: String) throws -> PosixDirectory {
+    do throws(IOError) { return try PosixDirectory(path: path) } catch {
+      guard error.isMissing else { throw error }
+      throw Failure.exit(
+        .cannotCreate,
+        "\(SafeText.printable(path)): there is no such folder: mount it, or make it, and run this again")
+    }
   }
 
   private func makeIdentity(in state: StateDirectory) throws -> TLSIdentity {

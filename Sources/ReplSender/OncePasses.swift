@@ -24,12 +24,12 @@ struct OncePasses {
   }
 
   fileprivate func runAll() async throws {
+    await runtime.begin()
     let selected = runtime.roster.members.map(\.vm).filter(matches)
     guard !selected.isEmpty || only == nil else { throw unknown(only ?? "") }
-    await runtime.cleanAtStart()
     var done: [VMStatus] = []
     var codes: [ReplService.ExitCode] = []
-    if only == nil { codes += sayWhoIsMissing(&done) }
+    if only == nil { codes += sayWhatIsMissing(&done) }
     for vm in selected {
       guard !runtime.stop.isSet else {
         codes.append(.failed)
@@ -43,7 +43,7 @@ struct OncePasses {
         if let status, !json { print(Self.sentence(status)) }
         if let status { codes += Self.sayWhatElse(status) }
       case .failure(let failure):
-        Terminal.complain("repl-sender: \(Self.sentence(failure))\n")
+        Self.complain(Self.sentence(failure))
         codes.append(Self.exitCode(failure.error))
       }
     }
@@ -52,31 +52,32 @@ struct OncePasses {
   }
 
   /// What keeps VMs from being protected is part of how a run over all went.
-  private func sayWhoIsMissing(_ done: inout [VMStatus]) -> [ReplService.ExitCode] {
-    for warning in runtime.roster.warnings { Terminal.complain("repl-sender: warning: \(warning)\n") }
+  private func sayWhatIsMissing(_ done: inout [VMStatus]) -> [ReplService.ExitCode] {
+    for warning in runtime.warnings { Self.complain("warning: \(warning)") }
     let found = runtime.roster.found.count
     if found > 0 {
-      Terminal.complain("repl-sender: \(found) VM(s) found and not protected: see `repl-sender discover`\n")
+      Self.complain("\(found) VM(s) found and not protected: see `repl-sender discover`")
     }
     let gone = runtime.roster.gone
     for vm in gone {
-      let name = SafeText.printable(runtime.board[vm.vm]?.name ?? vm.name)
-      Terminal.complain("repl-sender: \(name): \(vm.cause)\n")
+      Self.complain("\(runtime.board[vm.vm]?.name ?? vm.name): \(vm.cause)")
       if let status = runtime.board[vm.vm] { done.append(status) }
     }
-    return gone.isEmpty ? [] : [.failed]
+    return gone.isEmpty && !runtime.roster.isIncomplete && !runtime.hasStrayLeftovers ? [] : [.failed]
+  }
+
+  /// Names, paths and causes come from outside.
+  private static func complain(_ sentence: String) {
+    Terminal.complain("repl-sender: \(SafeText.printable(sentence, limit: 4096))\n")
   }
 
   /// The point is there, and something else is wrong: a guest that was not thawed is nothing to end green
   /// with.
   private static func sayWhatElse(_ status: VMStatus) -> [ReplService.ExitCode] {
     let name = SafeText.printable(status.name)
-    if let failure = status.lastFailure {
-      Terminal.complain(
-        "repl-sender: \(name): \(failure.phase): \(SafeText.printable(failure.cause, limit: 2048))\n")
-    }
-    if let left = status.leftovers {
-      Terminal.complain("repl-sender: \(name): left behind: \(SafeText.printable(left, limit: 2048))\n")
+    if let failure = status.lastFailure { complain("\(name): \(failure.phase): \(failure.cause)") }
+    if let left = status.leftovers, left != status.lastFailure?.cause {
+      complain("\(name): left behind: \(left)")
     }
     return status.lastFailure?.phase == "freeze" || status.leftovers != nil ? [.failed] : []
   }
@@ -172,9 +173,6 @@ struct OncePasses {
 
 /// The passes as a service, which is how signals reach them.
 private final class OnceService: Service {
-  /// Below the five seconds that a stop may take.
-  private static let limitSeconds = 4.0
-
   private let passes: OncePasses
 
   init(passes: OncePasses) { self.passes = passes }
@@ -184,12 +182,8 @@ private final class OnceService: Service {
       try await passes.runAll()
     } onGracefulShutdown: { [passes] in
       // At the end of every run, too: there the process is gone before.
-      passes.runtime.stop.set()
-      _ = NamedThread.start("shutdown-limit") {
-        _ = Monitor(false).wait(seconds: Self.limitSeconds) { $0 ? true : nil }
-        // A blocked read of the source's storage: whatever runs is safe to cut off.
-        _exit(ReplService.ExitCode.failed.rawValue)
-      }
+      passes.runtime.end()
+      ShutdownLimit.begin(code: .failed) { passes.runtime.freezer.isGuestHeld }
     }
   }
 }

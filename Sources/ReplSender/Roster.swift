@@ -110,6 +110,8 @@ final class Roster: Sendable {
   var found: [RosterOutcome.Found] { state.withLock { $0.outcome.found } }
   var gone: [GoneVM] { state.withLock { $0.outcome.gone.values.sorted { $0.path < $1.path } } }
   var warnings: [String] { state.withLock { $0.outcome.warnings } }
+  /// Whether a folder could not be looked at, so that VMs may be missing.
+  var isIncomplete: Bool { state.withLock { $0.outcome.isIncomplete } }
 
   /// The member with this VMX; nil when it has left.
   func member(at path: String) -> RosterOutcome.Member? { members.first { $0.vm.vmxPath == path } }

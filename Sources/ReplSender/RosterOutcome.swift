@@ -30,4 +30,6 @@ struct RosterOutcome: Sendable {
   var found: [Found] = []
   /// For people, a sentence each.
   var warnings: [String] = []
+  /// Whether a folder, or a part of one, could not be looked at: VMs may be missing.
+  var isIncomplete = false
 }

@@ -98,9 +98,12 @@ struct RosterRules {
   private mutating func warn(of index: Int) {
     switch evidence.looks[index] {
     case .failed(let error):
+      outcome.isIncomplete = true
       outcome.warnings.append(
         "\(error): new VMs in this folder are not seen, and those that were protected stay protected")
-    case .contents(let contents): outcome.warnings += contents.problems
+    case .contents(let contents):
+      if !contents.problems.isEmpty { outcome.isIncomplete = true }
+      outcome.warnings += contents.problems
     }
   }
 

@@ -20,12 +20,18 @@ struct SenderDaemon {
       } catch { throw Failure.exit(.config, "\(error)") }
       services.append(PagesService(server: server))
     }
-    services.append(ShutdownService { [runtime] in runtime.stop.set() })
+    // A guest that is held is let go before the end, which may take a command of the operator's a while.
+    services.append(
+      ShutdownService { [runtime] in
+        runtime.end()
+      } isUrgent: { [runtime] in
+        runtime.freezer.isGuestHeld
+      })
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
     runtime.logger.info(
       "started",
-      metadata: ["vms": "\(runtime.roster.members.count)", "folders": "\(runtime.config.folders.count)"])
+      metadata: ["vms": "\(runtime.config.vms.count)", "folders": "\(runtime.config.folders.count)"])
     try await group.run()
     runtime.logger.info("stopped")
   }
@@ -50,7 +56,7 @@ private struct SchedulerService: Service {
       }
     }
     await untilShutdown { [runtime] in
-      await runtime.cleanAtStart()
+      await runtime.begin()
       runtime.use(scheduler)
       await scheduler.run()
     }

@@ -10,13 +10,7 @@ import Synchronization
 extension SenderRuntime {
   /// Undoes what freezes left that nobody holds any more, before the first pass; the status tells what could
   /// not be. Blocks as long as the commands take.
-  func cleanAtStart() async {
-    do {
-      try await NamedThread.run("janitor") { [self] in clean() }
-    } catch { preconditionFailure("the body does not throw: \(error)") }
-  }
-
-  private func clean() {
+  func clean() {
     let vms = roster.members.map(\.vm)
     let reports = freezer.clean(vms.map { config.viewRequest($0) }) { [logger] event in
       Self.log(event, vmxPath: nil, to: logger)
@@ -48,6 +42,7 @@ extension SenderRuntime {
       noteLeftovers(complaints.withLock { $0 }.filter { !troubles.contains($0) }, of: id)
       return view
     } catch {
+      if case .command(_, _, .stopped) = error { throw .stopping }
       if case .leftover = error { noteLeftovers(["\(error)"], of: id) }
       throw .source(error)
     }
@@ -61,6 +56,8 @@ extension SenderRuntime {
       status.running = VMStatus.Running(
         pass: .random(), phase: "release", startedAt: now, doneBytes: 0, totalBytes: 0, wireBytes: 0)
     }
+    // Before the release, whose own failure says less.
+    noteTroubles(of: view)
     do throws(SourceError) {
       let hold = try view.release()
       board.update(view.vm) { status in
@@ -70,11 +67,11 @@ extension SenderRuntime {
       logHold(hold, view, provider: provider)
     } catch {
       board.update(view.vm) { $0.leftovers = "\(error)" }
+      noteTrouble(error, of: view, phase: "release")
       logger.error(
         "freeze-not-released",
         metadata: ["vm": "\(board[view.vm]?.name ?? "\(view.vm)")", "cause": "\(error)"])
     }
-    noteTroubles(of: view)
     board.update(view.vm) { $0.running = nil }
     keep(view.vm)
   }
@@ -92,12 +89,17 @@ extension SenderRuntime {
 
   /// What went wrong without harm to the view, such as a thaw hook that failed: the guest may stand still.
   private func noteTroubles(of view: VMView) {
-    guard let first = view.troubles.first else { return }
+    if let first = view.troubles.first { noteTrouble(first, of: view, phase: "freeze") }
+  }
+
+  /// The point is there, and the VM does not count as well until somebody looked.
+  private func noteTrouble(_ error: SourceError, of view: VMView, phase: String) {
     board.update(view.vm) { status in
       // A pass that failed besides says more.
       guard status.lastFailure == nil else { return }
+      status.state = .failing
       status.lastFailure = VMStatus.Failure(
-        at: time.wallTime(), phase: "freeze", cause: "\(first)", remedy: first.remedy)
+        at: time.wallTime(), phase: phase, cause: "\(error)", remedy: error.remedy)
     }
   }
 

@@ -30,6 +30,8 @@ final class SenderRuntime: Sendable {
   private let scheduler = Mutex<PassScheduler?>(nil)
   /// When the look around began that has not ended yet.
   private let lookBegan = Mutex<WallTime?>(nil)
+  /// When the undoing of earlier freezes began that has not ended yet.
+  private let cleaningBegan = Mutex<WallTime?>(nil)
   /// A look around takes seconds; a storage that does not answer takes for ever.
   private static let slowLookSeconds = 300.0
 
@@ -49,7 +51,25 @@ final class SenderRuntime: Sendable {
       productVersion: ProductVersion.current, pageSizeBytes: config.pageSizeBytes,
       compression: SourceSettings.Compression(rawValue: config.compression.rawValue) ?? .auto)
     roster = Roster(config, directory: directory.directory, time: time)
-    lookAround()
+  }
+
+  /// Before the first pass: who is to be replicated, and what earlier freezes left. Takes as long as the
+  /// storage of every VM needs to answer, and commands to end.
+  func begin() async {
+    do {
+      try await NamedThread.run("begin") { [self] in
+        lookAround()
+        cleaningBegan.withLock { $0 = time.wallTime() }
+        clean()
+        cleaningBegan.withLock { $0 = nil }
+      }
+    } catch { preconditionFailure("the body does not throw: \(error)") }
+  }
+
+  /// The process ends: passes are suspended, guests let go.
+  func end() {
+    stop.set()
+    freezer.stop()
   }
 
   private static func policy(_ trust: PeerTrust) -> PeerPolicy {
@@ -65,17 +85,26 @@ final class SenderRuntime: Sendable {
     var document = StatusDocument(
       role: .sender, version: ProductVersion.current, daemonRunning: daemonRunning,
       generatedAt: time.wallTime(), vms: board.all)
-    var warnings = roster.warnings + strayLeftovers.withLock { $0 }.map { "left behind: \($0)" }
-    if let began = lookBegan.withLock({ $0 }),
-      document.generatedAt.seconds(since: began) > Self.slowLookSeconds
-    {
-      warnings.append(
-        "looking for VMs has not come to an end since \(began): "
-          + "does the storage of every folder and VMX answer?"
-      )
-    }
+    let warnings = warnings
     document.warnings = warnings.isEmpty ? nil : warnings
     return document
+  }
+
+  var hasStrayLeftovers: Bool { strayLeftovers.withLock { !$0.isEmpty } }
+
+  /// What is wrong and belongs to no VM, a sentence each.
+  var warnings: [String] {
+    var warnings = roster.warnings + strayLeftovers.withLock { $0 }.map { "left behind: \($0)" }
+    if let began = lookBegan.withLock({ $0 }), time.wallTime().seconds(since: began) > Self.slowLookSeconds {
+      warnings.append(
+        "looking for VMs has not come to an end since \(began): "
+          + "does the storage of every folder and VMX answer?")
+    }
+    if let began = cleaningBegan.withLock({ $0 }) {
+      warnings.append(
+        "what freezes left before the start is being undone since \(began), and passes begin after that")
+    }
+    return warnings
   }
 
   /// One line for `systemctl status`.

@@ -29,15 +29,24 @@ extension SenderConfigSchema {
     let after = scope.optional("post_thaw").map { hook($0, "post_thaw") }
     guard let name, let fuzzy, let quiesced, let foreign else { return nil }
     refuseForeignKeys(scope, of: name)
-    if quiesced, before == nil, name == "none" || name == "reflink", let flag = scope.optional("quiesced") {
-      reader.problem(
-        flag,
-        "nothing brings the guest's filesystems to rest: give pre_freeze and post_thaw, or remove quiesced")
+    if quiesced, let flag = scope.optional("quiesced"), let why = Self.whyNotQuiesced(name, before != nil) {
+      reader.problem(flag, why)
+    }
+    if fuzzy, name == "vmware-snapshot" || name == "command", let flag = scope.optional("allow_fuzzy") {
+      reader.problem(flag, "provider \(name) makes no fuzzy points, so there is nothing to allow: remove it")
     }
     guard let provider = provider(name, scope), before.isRead, after.isRead else { return nil }
     return FreezeSettings(
       provider: provider, allowFuzzy: fuzzy, quiesced: quiesced, preFreeze: before ?? nil,
       postThaw: after ?? nil, foreignSnapshots: foreign)
+  }
+
+  private static func whyNotQuiesced(_ provider: String, _ hasHook: Bool) -> String? {
+    if provider == "none" {
+      return "provider none is for VMs that are off, where nothing is to be brought to rest"
+    }
+    if provider == "vmware-snapshot" || hasHook { return nil }
+    return "nothing brings the guest's filesystems to rest: give pre_freeze and post_thaw, or remove quiesced"
   }
 
   private func provider(_ name: String, _ scope: ConfigScope) -> FreezeSettings.Provider? {

@@ -23,10 +23,12 @@ struct CommandProvider: FreezeProvider {
     // Disks that cannot be read are refused before a guest is bothered.
     _ = try subject.openDisks()
     record.release = commands.filled(release)
+    record.mayBeTaking = true
   }
 
   mutating func freeze(_ record: inout FreezeRecord, _ steps: FreezeSteps) throws(SourceError) {
     frozenAt = steps.time.wallTime()
+    defer { record.mayBeTaking = false }
     printed = try steps.commands.run(steps.commands.filled(take), .take)
   }
 

@@ -17,14 +17,19 @@ struct FreezeCommands: Sendable {
   let displayName: String
   let time: any TimeSource
   let report: @Sendable (FreezeEvent) -> Void
+  let ending: FreezeEnding
 
-  init(_ record: FreezeRecord, time: any TimeSource, report: @escaping @Sendable (FreezeEvent) -> Void) {
+  init(
+    _ record: FreezeRecord, time: any TimeSource, ending: FreezeEnding,
+    report: @escaping @Sendable (FreezeEvent) -> Void
+  ) {
     tag = record.tag
     vmxPath = record.vmxPath
     directory = record.directory
     vm = record.vm
     displayName = record.displayName
     self.time = time
+    self.ending = ending
     self.report = report
   }
 
@@ -51,7 +56,14 @@ struct FreezeCommands: Sendable {
     let runner = CommandRunner(
       deadlineSeconds: command.deadlineSeconds, environment: environment(stage))
     let result: CommandRunner.Result
-    do throws(CommandError) { result = try runner.runBlocking(command.arguments) } catch {
+    do throws(CommandError) {
+      result = try runner.runBlocking(command.arguments) { stage.mayBeGivenUp && ending.hasBegun }
+    } catch {
+      // What left its process group would go on, and freeze the guest after it was thawed.
+      switch error {
+      case .killed, .stopped: StrayCommand.end(tag: tag, stage: stage)
+      case .refused, .failed: break
+      }
       throw .command(path: vmxPath, stage: stage, error)
     }
     let milliseconds = (time.monotonicNanoseconds() - began) / 1_000_000

@@ -34,7 +34,8 @@ struct FreezeRecord: Codable, Hashable, Sendable {
 
   let version: Int
   let tag: String
-  let vmxPath: String
+  /// Where the VM was, or has moved to since.
+  private(set) var vmxPath: String
   let vm: VMID
   let displayName: String
   /// As the configuration calls it.
@@ -47,6 +48,8 @@ struct FreezeRecord: Codable, Hashable, Sendable {
   var snapshot: Snapshot?
   /// The storage's snapshot may be mounted until this has run.
   var release: Command?
+  /// The take command is not known to have ended, so what it makes may come after a release.
+  var mayBeTaking = false
 
   init(
     tag: FreezeTag, vmxPath: String, vm: VMID, displayName: String, provider: String, begunAt: WallTime
@@ -62,9 +65,32 @@ struct FreezeRecord: Codable, Hashable, Sendable {
 
   var isSettled: Bool { postThaw == nil && clones.isEmpty && snapshot == nil && release == nil }
 
+  /// The VM lies elsewhere now: its folder, with the clones in it, may have moved along.
+  mutating func follow(to path: String) {
+    let old = directory
+    vmxPath = path
+    let new = directory
+    guard let tag = FreezeTag(tag) else { return }
+    clones = clones.map { place in
+      let moved = CloneFolder(root: new, name: place.name, inode: place.inode)
+      return place.root == old && !place.isThere(tag) && moved.isThere(tag) ? moved : place
+    }
+  }
+
   /// The folder of the VM.
   var directory: String {
     let path = vmxPath.split(separator: "/", omittingEmptySubsequences: true).dropLast()
     return "/" + path.joined(separator: "/")
+  }
+}
+
+extension FreezeRecord.CloneFolder {
+  /// Whether it is the folder that it was.
+  fileprivate func isThere(_ tag: FreezeTag) -> Bool {
+    // What cannot be opened is not there for us.
+    guard let folder = try? CloneFolder(self, tag), let status = try? folder.parent.status() else {
+      return false
+    }
+    return status.inode == inode
   }
 }

@@ -5,6 +5,14 @@ public enum FreezeStage: String, Sendable, Hashable, CaseIterable {
   case create, remove
   case take, release
 
+  /// Whether its command is ended when the sender ends; one that lets go or takes away is not.
+  var mayBeGivenUp: Bool {
+    switch self {
+    case .preFreeze, .create, .take: true
+    case .postThaw, .remove, .release: false
+    }
+  }
+
   /// What the configuration calls its command.
   public var key: String {
     switch self {

@@ -19,7 +19,7 @@ struct FreezeUndo {
   func thaw(_ record: inout FreezeRecord) -> SourceError? {
     guard let command = record.postThaw else { return nil }
     do throws(SourceError) {
-      try commands.thaw(command)
+      try commands.ending.holdingGuest(true) { () throws(SourceError) in try commands.thaw(command) }
       record.postThaw = nil
       return nil
     } catch { return error }
@@ -99,11 +99,16 @@ struct FreezeUndo {
   ) throws(SourceError) -> Bool {
     guard try trace(of: snapshot, record) != nil else { return false }
     try commands.run(snapshot.remove, .remove)
-    if let trace = try trace(of: snapshot, record) {
-      throw .leftover(
-        path: record.vmxPath,
-        what: "the remove command ended well, but \(trace): remove the snapshot \(record.tag) by hand, and "
-          + "check what freeze.remove does")
+    // A network filesystem may show the host's work a moment later.
+    let end = Deadline(seconds: SnapshotProvider.settleSeconds)
+    while let trace = try trace(of: snapshot, record) {
+      guard !end.hasPassed else {
+        throw .leftover(
+          path: record.vmxPath,
+          what: "the remove command ended well, but \(trace): remove the snapshot \(record.tag) by hand, and "
+            + "check what freeze.remove does")
+      }
+      Pause.milliseconds(200)
     }
     return true
   }
@@ -114,13 +119,20 @@ struct FreezeUndo {
     of snapshot: FreezeRecord.Snapshot, _ record: FreezeRecord
   ) throws(SourceError) -> String? {
     let folder = try SourceFolder(vmxPath: record.vmxPath)
+    let vmx = try folder.readVMX()
+    guard vmx.vm == record.vm else {
+      throw .leftover(
+        path: record.vmxPath,
+        what: "another VM has this path now, and \(record.vm), which had it, may still have the snapshot "
+          + "\(record.tag): bring it back, or remove the snapshot by hand and then \(record.tag).json in the "
+          + "ledger of freezes")
+    }
     let list = try SnapshotList(of: folder)
     if let list, list.names.contains(record.tag) {
       return "the VM still has the snapshot \(record.tag)"
     }
-    let document = try folder.readVMX().document
     for (slot, before) in snapshot.disksBefore.sorted(by: { $0.key < $1.key }) {
-      guard let now = document["\(slot).fileName"], now != before else { continue }
+      guard let now = vmx.document["\(slot).fileName"], now != before else { continue }
       if snapshot.deltas.contains(now) || (list == nil && snapshot.deltas.isEmpty) {
         return "the VM still writes \(slot) to \(SafeText.printable(now))"
       }

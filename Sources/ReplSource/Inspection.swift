@@ -88,8 +88,10 @@ extension Inspection {
     public internal(set) var warnings: [String] = []
     /// Of the whole virtual content, 64 hex digits; nil when it was not asked for.
     public internal(set) var sha256: String?
-    /// Of the files that the guest writes: a parent may belong to several disks.
+    /// Of the files that the guest writes.
     var inodes: Set<Inode> = []
+    /// Of its parents, which may be those of other disks too.
+    var parentInodes: Set<Inode> = []
 
     init(slot: DiskSlot?, file: String, mode: String? = nil, state: State = .protectable) {
       self.slot = slot

@@ -20,10 +20,11 @@ struct InspectionOfDisk {
     disk.createType = image.createType.rawValue
     disk.sizeBytes = image.sizeBytes
     disk.markedInUse = image.isMarkedInUse
-    disk.inodes = Set(
-      image.links[0].files.map { Inspection.Inode(device: $0.status.device, number: $0.status.inode) })
+    disk.inodes = Self.inodes(of: image.links[..<1])
+    disk.parentInodes = Self.inodes(of: image.links[1...])
     disk.storedBytes = image.files.reduce(0) { $0 + $1.status.allocatedBytes }
-    disk.links = image.links.map(Self.link)
+    var lost: [String] = []
+    disk.links = image.links.map { Self.link($0, &lost) }
     if isExcluded(disk) {
       disk.state = .excluded
       disk.problem = nil
@@ -38,9 +39,15 @@ struct InspectionOfDisk {
       disk.allocatedBytes = try allocatedBytes(of: image, disk.file)
       if request.hashesContent { disk.sha256 = "\(try hash(image, disk.file))" }
     } catch { disk.refuse("\(error)") }
-    // Damage that was found on the way is among them, so they come last.
-    disk.warnings = image.warnings
+    // Damage that was found on the way is among them, so they come last. What a parent has lost beneath the
+    // data of its child is no problem for a pass.
+    disk.warnings = image.warnings + (disk.problem == nil ? lost : [])
     return image
+  }
+
+  private static func inodes(of links: ArraySlice<VMDKLink>) -> Set<Inspection.Inode> {
+    Set(
+      links.flatMap(\.files).map { Inspection.Inode(device: $0.status.device, number: $0.status.inode) })
   }
 
   private func isExcluded(_ disk: Inspection.Disk) -> Bool {
@@ -72,12 +79,16 @@ struct InspectionOfDisk {
     return sum
   }
 
-  private static func link(_ link: VMDKLink) -> Inspection.Link {
-    Inspection.Link(
+  /// - Parameter lost: what is wrong with its tables is added, a sentence.
+  private static func link(_ link: VMDKLink, _ lost: inout [String]) -> Inspection.Link {
+    var allocatedBytes: Int64?
+    do throws(IOError) { allocatedBytes = try link.allocatedBytes() } catch {
+      lost.append("\(error): no pass needs it now, but the disk without its newest snapshot would")
+    }
+    return Inspection.Link(
       path: link.path, createType: link.createType.rawValue, contentID: hex(link.contentID),
       parentContentID: link.parentContentID.map(hex), sizeBytes: link.sizeBytes,
-      // The walk over the whole chain says what is wrong with the tables.
-      allocatedBytes: try? link.allocatedBytes(),
+      allocatedBytes: allocatedBytes,
       files: link.files.map {
         Inspection.File(
           path: $0.relativePath, role: $0.role.rawValue, sizeBytes: $0.status.sizeBytes,

@@ -68,15 +68,19 @@ struct InspectionOfVM {
       + " under VMware"
   }
 
-  /// Two slots with one file between them would be two disks that overwrite each other at the standby.
+  /// What one disk writes must be no other disk's; a parent that nobody writes may belong to several.
   private func sharedFiles(_ disks: [Inspection.Disk]) -> [String] {
-    var owners: [Inspection.Inode: DiskSlot] = [:]
+    let judged = disks.compactMap { disk in
+      disk.state == .excluded ? nil : disk.slot.map { (slot: $0, disk: disk) }
+    }
     var problems: [String] = []
-    for disk in disks where disk.state != .excluded {
-      guard let slot = disk.slot else { continue }
-      let others = Set(disk.inodes.compactMap { owners.updateValue(slot, forKey: $0) })
-      for other in others.sorted() {
-        problems.append("\(SourceError.sameFile(path: request.path, first: other, second: slot))")
+    for (index, one) in judged.enumerated() {
+      for other in judged[..<index] {
+        let isSeparate =
+          one.disk.inodes.isDisjoint(with: other.disk.inodes.union(other.disk.parentInodes))
+          && other.disk.inodes.isDisjoint(with: one.disk.parentInodes)
+        if isSeparate { continue }
+        problems.append("\(SourceError.sameFile(path: request.path, first: other.slot, second: one.slot))")
       }
     }
     return problems

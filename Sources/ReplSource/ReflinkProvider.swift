@@ -127,10 +127,11 @@ struct ReflinkProvider: FreezeProvider {
 
   /// The names of the files that changed between the look before and the one after.
   private func cloneAll(_ tag: FreezeTag) throws(SourceError) -> [String] {
+    // The kernel's own clock, by which it stamps the files; never the injected one. Before the first look:
+    // looking at many files takes longer than a tick.
+    let now = SystemTime().wallTime().millisecondsSince1970 * 1_000_000
     var before: [FileStatus] = []
     for file in files { before.append(try look(file)) }
-    // The kernel's own clock, by which it stamps the files; never the injected one.
-    let now = SystemTime().wallTime().millisecondsSince1970 * 1_000_000
     for index in files.indices { try clone(index, before[index], tag, directories[folders[index]].clones) }
     var changed: [String] = []
     for (file, then) in zip(files, before) {

@@ -8,7 +8,7 @@ import ReplVMDK
 struct SnapshotProvider: FreezeProvider {
   /// The host may write the VMX a moment after its command returned, and a network filesystem may show it
   /// later still.
-  private static let settleSeconds = 5.0
+  static let settleSeconds = 5.0
 
   let subject: FreezeSubject
   let create: CommandSpec
@@ -68,11 +68,8 @@ struct SnapshotProvider: FreezeProvider {
 
   mutating func freeze(_ record: inout FreezeRecord, _ steps: FreezeSteps) throws(SourceError) {
     frozenAt = steps.time.wallTime()
-    do throws(SourceError) { try steps.commands.run(steps.commands.filled(create), .create) } catch {
-      if case .command(_, _, .killed) = error { throw error }
-      record.snapshot?.mayComeLate = false
-      throw error
-    }
+    // One that fails may have failed on the way back, while the host goes on.
+    try steps.commands.run(steps.commands.filled(create), .create)
     record.snapshot?.mayComeLate = false
   }
 
@@ -81,6 +78,7 @@ struct SnapshotProvider: FreezeProvider {
       // Whatever the command made is to go, although nothing here shows it.
       do throws(SourceError) { try steps.commands.run(steps.commands.filled(remove), .remove) } catch {
         steps.report(FreezeEvent(.warning, .remove, "\(error)"))
+        record.snapshot?.mayComeLate = true
       }
       throw error
     }

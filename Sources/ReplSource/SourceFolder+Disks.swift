@@ -108,17 +108,25 @@ extension SourceFolder {
     }
   }
 
-  /// Two slots with one file between them would be two disks that overwrite each other at the standby.
+  /// What one disk writes must be no other disk's, or they overwrite each other; a parent that nobody writes
+  /// may belong to several (linked clones of one template).
   private func checkSeparate(_ images: [(VMXDisk, VMDKImage)]) throws(SourceError) {
-    struct Inode: Hashable { let device, number: UInt64 }
-    var owners: [Inode: DiskSlot] = [:]
+    struct Inode: Hashable {
+      let device, number: UInt64
+      init(_ file: VMDKFile) { (device, number) = (file.status.device, file.status.inode) }
+    }
+    var writers: [Inode: DiskSlot] = [:]
+    for (disk, image) in images {
+      for file in image.links[0].files {
+        let other = writers.updateValue(disk.slot, forKey: Inode(file))
+        guard let other, other != disk.slot else { continue }
+        throw .sameFile(path: file.place.path, first: other, second: disk.slot)
+      }
+    }
     for (disk, image) in images {
       for file in image.files {
-        let inode = Inode(device: file.status.device, number: file.status.inode)
-        let owner = owners.updateValue(disk.slot, forKey: inode)
-        if let owner, owner != disk.slot {
-          throw .sameFile(path: file.place.path, first: owner, second: disk.slot)
-        }
+        guard let other = writers[Inode(file)], other != disk.slot else { continue }
+        throw .sameFile(path: file.place.path, first: other, second: disk.slot)
       }
     }
   }

@@ -7,35 +7,42 @@ import ReplIO
 enum StrayCommand {
   private static let waitSeconds = 30.0
   private static let graceSeconds = 2.0
-  /// A `take` may have started what serves the mount; that ends with the release.
-  private static let stages: [FreezeStage] = [.preFreeze, .create, .postThaw, .remove]
+  /// Without `take`, which may have started what serves the mount; that ends with the release.
+  private static let stages: Set<FreezeStage> = [.preFreeze, .create, .postThaw, .remove]
   private static let environmentLimitBytes = 1 << 20
 
   /// Waits for those that carry `tag`, and ends those that go on for too long.
-  static func settle(tag: String) {
-    var left = processes(tag: tag)
+  /// - Parameter taking: whether a `take` is not known to have ended: what it makes after the release would
+  ///   stay.
+  static func settle(tag: String, taking: Bool) {
+    let stages = taking ? Self.stages.union([.take]) : Self.stages
     let patience = Deadline(seconds: waitSeconds)
-    while !left.isEmpty, !patience.hasPassed {
-      Pause.milliseconds(50)
-      left = processes(tag: tag)
-    }
+    while !processes(tag: tag, stages).isEmpty, !patience.hasPassed { Pause.milliseconds(50) }
+    end(tag: tag, stages)
+  }
+
+  /// Ends those that carry `tag` and `stage` at once.
+  static func end(tag: String, stage: FreezeStage) { end(tag: tag, [stage]) }
+
+  private static func end(tag: String, _ stages: Set<FreezeStage>) {
+    var left = processes(tag: tag, stages)
     for (signal, seconds) in [(SIGTERM, graceSeconds), (SIGKILL, graceSeconds)] where !left.isEmpty {
       for process in left { kill(process, signal) }
       let end = Deadline(seconds: seconds)
       while !left.isEmpty, !end.hasPassed {
         Pause.milliseconds(50)
-        left = processes(tag: tag)
+        left = processes(tag: tag, stages)
       }
     }
   }
 
-  static func processes(tag: String) -> [pid_t] {
+  private static func processes(tag: String, _ stages: Set<FreezeStage>) -> [pid_t] {
     // Without /proc nothing can be known of other processes.
     guard let proc = try? PosixDirectory(path: "/proc"), let names = try? proc.entryNames() else { return [] }
-    return names.compactMap { pid_t($0) }.filter { isOfFreeze($0, tag: tag) }
+    return names.compactMap { pid_t($0) }.filter { isOfFreeze($0, tag: tag, stages) }
   }
 
-  private static func isOfFreeze(_ process: pid_t, tag: String) -> Bool {
+  private static func isOfFreeze(_ process: pid_t, tag: String, _ stages: Set<FreezeStage>) -> Bool {
     // A process that ended meanwhile, or belongs to somebody else, is none of ours.
     let file = open("/proc/\(process)/environ", O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return false }

@@ -18,7 +18,9 @@ extension ViewFreezer {
       report(FreezeEvent(.error, what))
       return [LeftoverReport(vmxPath: ledger.path, tag: "", isRemoved: false, text: what)]
     }
-    for tag in tags { reports += undo(tag, requests, onlyOf: nil, report).map(\.report) }
+    for tag in tags where !ending.hasBegun {
+      reports += undo(tag, requests, onlyOf: nil, report).map(\.report)
+    }
     for request in requests { reports += undeclared(request, report) }
     return reports
   }
@@ -34,19 +36,24 @@ extension ViewFreezer {
   func undoDead(of request: ViewRequest, _ report: @escaping @Sendable (FreezeEvent) -> Void) -> [Undone] {
     // What cannot be listed cannot be written either: the freeze itself then fails with the reason.
     let tags = (try? ledger.tags()) ?? []
-    return tags.flatMap { undo($0, [request], onlyOf: request.vmxPath, report) }
+    guard !tags.isEmpty else { return [] }
+    // A VMX that cannot be read is the freeze's to report; until then the VM is known by its path.
+    let vm = (try? ViewIdentity.read(vmxPath: request.vmxPath))?.vm
+    return tags.flatMap { undo($0, [request], onlyOf: Subject(vmxPath: request.vmxPath, vm: vm), report) }
   }
 
   private func undo(
-    _ tag: FreezeTag, _ requests: [ViewRequest], onlyOf vmxPath: String?,
+    _ tag: FreezeTag, _ requests: [ViewRequest], onlyOf subject: Subject?,
     _ report: @escaping @Sendable (FreezeEvent) -> Void
   ) -> [Undone] {
     do throws(IOError) {
-      if let vmxPath, try ledger.contains(tag), try ledger.read(tag).vmxPath != vmxPath { return [] }
-      guard let entry = try ledger.claim(tag) else { return [] }
+      if let subject, try ledger.contains(tag), try !subject.isOf(ledger.read(tag)) { return [] }
+      guard let entry = try claim(tag) else { return [] }
       var record = try ledger.read(tag)
-      StrayCommand.settle(tag: record.tag)
-      let commands = FreezeCommands(record, time: time, report: report)
+      if let path = Self.placeNow(of: record, requests.map(\.vmxPath)) { record.follow(to: path) }
+      StrayCommand.settle(tag: record.tag, taking: record.mayBeTaking)
+      record.mayBeTaking = false
+      let commands = FreezeCommands(record, time: time, ending: ending, report: report)
       if let request = requests.first(where: { $0.vmxPath == record.vmxPath }) {
         record.adopt(request.freeze, commands)
       }
@@ -55,11 +62,46 @@ extension ViewFreezer {
       // A record that was removed meanwhile.
       if error.isMissing { return [] }
       let what: SourceError = .leftover(
-        path: vmxPath ?? ledger.path,
+        path: subject?.vmxPath ?? ledger.path,
         what: "what the freeze \(tag) left cannot be looked up (\(error)): remove directories named "
           + "\(tag.directoryName) and snapshots named \(tag) by hand, then the record in \(ledger.path)")
-      return [undone(what, tag, vmxPath ?? ledger.path, isBlocking: false, report)]
+      return [undone(what, tag, subject?.vmxPath ?? ledger.path, isBlocking: false, report)]
     }
+  }
+
+  /// Nil while somebody holds the freeze. A command that is being started elsewhere in this process has a
+  /// copy of every lock for a moment, so one look is not enough.
+  private func claim(_ tag: FreezeTag) throws(IOError) -> FreezeLedger.Entry? {
+    for _ in 0..<10 {
+      if let entry = try ledger.claim(tag) { return entry }
+      guard try ledger.contains(tag) else { return nil }
+      Pause.milliseconds(20)
+    }
+    return nil
+  }
+
+  /// The VM that is about to be frozen.
+  private struct Subject {
+    let vmxPath: String
+    let vm: VMID?
+
+    /// Also when it had another path then, and not when another VM had this path. Looks at no file: those of
+    /// another VM may lie on a storage that does not answer.
+    func isOf(_ record: FreezeRecord) -> Bool {
+      vm.map { $0 == record.vm } ?? (record.vmxPath == vmxPath)
+    }
+  }
+
+  /// Where the VM of the record lies, when it is no longer where it was.
+  private static func placeNow(of record: FreezeRecord, _ paths: [String]) -> String? {
+    // A VMX that cannot be read now may be this one: it is not taken for another.
+    do throws(SourceError) {
+      if try ViewIdentity.read(vmxPath: record.vmxPath).vm == record.vm { return nil }
+    } catch {
+      guard case .io(let cause) = error, cause.isMissing else { return nil }
+    }
+    // As above.
+    return paths.first { $0 != record.vmxPath && (try? ViewIdentity.read(vmxPath: $0))?.vm == record.vm }
   }
 
   private func undo(

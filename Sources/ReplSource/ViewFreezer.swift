@@ -5,6 +5,7 @@ import ReplModel
 public final class ViewFreezer: Sendable {
   let ledger: FreezeLedger
   let time: any TimeSource
+  let ending = FreezeEnding()
 
   /// - Parameter directory: of its own, in the state directory: the ledger of freezes.
   public init(directory: any StorageDirectory, time: any TimeSource = SystemTime()) throws(SourceError) {
@@ -21,8 +22,14 @@ public final class ViewFreezer: Sendable {
   ) throws(SourceError) -> VMView {
     for leftover in undoDead(of: request, report) where leftover.isBlocking { throw leftover.error }
     let subject = try FreezeSubject(request)
-    return try Freezing(subject: subject, ledger: ledger, time: time, report: report).run()
+    return try Freezing(subject: subject, ledger: ledger, time: time, ending: ending, report: report).run()
   }
+
+  /// The sender ends: no freeze begins any more, and one that is on its way is given up, its guest let go.
+  public func stop() { ending.begin() }
+
+  /// Whether a guest may stand still now: what ends the process waits for it.
+  public var isGuestHeld: Bool { ending.isGuestHeld }
 }
 
 /// One freeze, from the first hook to the view.
@@ -30,6 +37,7 @@ struct Freezing {
   let subject: FreezeSubject
   let ledger: FreezeLedger
   let time: any TimeSource
+  let ending: FreezeEnding
   let report: @Sendable (FreezeEvent) -> Void
 
   private var settings: FreezeSettings { subject.request.freeze }
@@ -49,14 +57,14 @@ struct Freezing {
     if case .none = settings.provider, settings.preFreeze == nil, settings.postThaw == nil {
       // Nothing is made, so nothing is to be undone.
       var record = record(FreezeTag(installation: ledger.installation))
-      let commands = FreezeCommands(record, time: time, report: report)
+      let commands = FreezeCommands(record, time: time, ending: ending, report: report)
       try provider.prepare(&record, commands)
       return view(try provider.open(&record, steps(commands, nil)), held: nil, troubles: [])
     }
     let entry: FreezeLedger.Entry
     do throws(IOError) { entry = try ledger.begin() } catch { throw .io(error) }
     var record = record(entry.tag)
-    let commands = FreezeCommands(record, time: time, report: report)
+    let commands = FreezeCommands(record, time: time, ending: ending, report: report)
     do throws(SourceError) { try provider.prepare(&record, commands) } catch {
       // Nothing was made yet: only the lock goes. One that stays is removed at the next start.
       try? entry.forget()
@@ -84,21 +92,23 @@ struct Freezing {
     // Durable before anything of it exists: a crash from here on is undone by the janitor.
     do throws(IOError) { try entry.write(record) } catch { throw .io(error) }
     let begun = time.monotonicNanoseconds()
+    let trouble: SourceError?
     do throws(SourceError) {
-      if let hook = settings.preFreeze { try commands.run(commands.filled(hook), .preFreeze) }
-      try provider.freeze(&record, steps(commands, entry))
+      trouble = try ending.holdingGuest(record.postThaw != nil) { () throws(SourceError) in
+        try freeze(&provider, &record, steps(commands, entry), undo)
+      }
     } catch {
       try abandon(error, undo, &record, entry)
     }
-    let trouble = undo.thaw(&record)
     let guestHeld = Double(time.monotonicNanoseconds() - begun) / 1e9
-    if let trouble { shout(trouble) }
     let frozen: FrozenDisks
     do throws(SourceError) {
       // The thaw, and what the provider learnt of its work.
       try steps(commands, entry).write(record)
       frozen = try provider.open(&record, steps(commands, entry))
     } catch {
+      // One that could not be thawed is tried once more.
+      if let trouble = undo.thaw(&record) { shout(trouble) }
       try abandon(error, undo, &record, entry)
     }
     let held = HeldFreeze(
@@ -107,11 +117,27 @@ struct Freezing {
     return view(frozen, held: held, troubles: trouble.map { [$0] } ?? [])
   }
 
-  /// The freeze failed: the guest is thawed and everything undone at once. What cannot be is the janitor's.
+  /// From the pre-freeze hook to the post-thaw hook.
+  /// - Returns: why the guest could not be thawed.
+  private func freeze(
+    _ provider: inout any FreezeProvider, _ record: inout FreezeRecord, _ steps: FreezeSteps,
+    _ undo: FreezeUndo
+  ) throws(SourceError) -> SourceError? {
+    var failure: SourceError?
+    do throws(SourceError) {
+      if let hook = settings.preFreeze { try steps.commands.run(steps.commands.filled(hook), .preFreeze) }
+      try provider.freeze(&record, steps)
+    } catch { failure = error }
+    let trouble = undo.thaw(&record)
+    if let trouble { shout(trouble) }
+    if let failure { throw failure }
+    return trouble
+  }
+
+  /// The freeze failed, the guest is thawed: everything is undone at once. What cannot be is the janitor's.
   private func abandon(
     _ error: SourceError, _ undo: FreezeUndo, _ record: inout FreezeRecord, _ entry: FreezeLedger.Entry
   ) throws(SourceError) -> Never {
-    if let trouble = undo.thaw(&record) { shout(trouble) }
     for leftover in undo.release(&record) { shout(leftover.error) }
     do throws(IOError) { try entry.write(record) } catch { shout(.io(error)) }
     throw error
@@ -124,13 +150,15 @@ struct Freezing {
   private func view(_ frozen: FrozenDisks, held: HeldFreeze?, troubles: [SourceError]) -> VMView {
     VMView(
       vm: subject.vmx.vm, displayName: subject.vmx.displayName, frozenAt: frozen.frozenAt,
-      label: label(frozen), disks: frozen.disks.disks.map(\.disk), vmx: frozen.vmx, nvram: frozen.nvram,
+      label: label(frozen, isThawed: troubles.isEmpty), disks: frozen.disks.disks.map(\.disk),
+      vmx: frozen.vmx, nvram: frozen.nvram,
       excluded: frozen.disks.excluded, troubles: troubles, stillness: frozen.stillness, held: held)
   }
 
-  /// Quiesced only where something brought the guest to rest: a hook that ended well, or a snapshot command.
-  private func label(_ frozen: FrozenDisks) -> PointLabel {
-    guard settings.quiesced, frozen.label == .crashConsistent else { return frozen.label }
+  /// Quiesced only where something brought the guest to rest: hooks that ended well, or a snapshot command. A
+  /// guest that cannot be thawed may have let go by itself, before the disks stood still.
+  private func label(_ frozen: FrozenDisks, isThawed: Bool) -> PointLabel {
+    guard settings.quiesced, isThawed, frozen.label == .crashConsistent else { return frozen.label }
     switch settings.provider {
     case .none: return .crashConsistent
     case .vmwareSnapshot: return .quiesced

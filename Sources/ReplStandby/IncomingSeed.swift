@@ -38,12 +38,20 @@ public final class IncomingSeed: IncomingBatches {
     self.standby = standby
     self.offer = offer
     verifier = try BatchVerifier(offer.disks, in: standby.store)
-    disks = try offer.disks.map { (offered) throws(StandbyError) in
-      guard let entry = standby.catalog.disk(offered.disk), entry.state == .seeding else {
-        preconditionFailure("an offered disk was not entered in the catalog as one to seed")
+    var disks: [SeedingDisk] = []
+    do throws(StandbyError) {
+      for offered in offer.disks {
+        guard let entry = standby.catalog.disk(offered.disk), entry.state == .seeding else {
+          preconditionFailure("an offered disk was not entered in the catalog as one to seed")
+        }
+        disks.append(try SeedingDisk(entry, offered: offered, in: standby, readingSeconds: readingSeconds))
       }
-      return try SeedingDisk(entry, offered: offered, in: standby, readingSeconds: readingSeconds)
+    } catch {
+      // The disk that cannot be opened is to be told; those before it must not be read again because of it.
+      for disk in disks { try? disk.suspend(pass: offer.pass) }
+      throw error
     }
+    self.disks = disks
   }
 
   public func isSeeding(disk index: Int) -> Bool { true }

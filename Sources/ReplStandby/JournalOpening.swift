@@ -70,25 +70,36 @@ struct JournalOpening {
 
   /// The offer's disks, in its order.
   func targets() throws(StandbyError) -> [any BatchTarget] {
-    try offer.disks.map { (offered) throws(StandbyError) -> any BatchTarget in
-      guard let entry = standby.catalog.disk(offered.disk) else {
-        preconditionFailure("an offered disk was not entered in the catalog")
-      }
-      if entry.state == .seeding { return try SeedingDisk(entry, offered: offered, in: standby) }
-      guard let point = standby.catalog.newest, let member = point.disk(offered.disk),
-        let index = writer.header.description.disks.firstIndex(where: { $0.disk == offered.disk })
-      else {
-        throw .catalogDamaged(
-          path: standby.home.privateDirectory.path, detail: "disk \(offered.disk) is ready but in no point")
-      }
-      let base = try standby.recordingDivergence { () throws(StandbyError) in
-        try standby.map(of: member, at: point, on: offered.grid)
-      }
-      let overlay = try MapOverlay(base: base, for: offered.disk, in: standby.maps)
-      let disk = JournalledDisk(offered, overlay: overlay, journal: writer, journalIndex: index)
-      made.journalled.append(disk)
-      return disk
+    var targets: [any BatchTarget] = []
+    do throws(StandbyError) {
+      for offered in offer.disks { targets.append(try target(for: offered)) }
+    } catch {
+      // The disk that cannot be opened is to be told; the first copies before it must not be read again
+      // because of it.
+      for target in targets { try? (target as? SeedingDisk)?.suspend(pass: offer.pass) }
+      throw error
     }
+    return targets
+  }
+
+  private func target(for offered: PassOffer.Disk) throws(StandbyError) -> any BatchTarget {
+    guard let entry = standby.catalog.disk(offered.disk) else {
+      preconditionFailure("an offered disk was not entered in the catalog")
+    }
+    if entry.state == .seeding { return try SeedingDisk(entry, offered: offered, in: standby) }
+    guard let point = standby.catalog.newest, let member = point.disk(offered.disk),
+      let index = writer.header.description.disks.firstIndex(where: { $0.disk == offered.disk })
+    else {
+      throw .catalogDamaged(
+        path: standby.home.privateDirectory.path, detail: "disk \(offered.disk) is ready but in no point")
+    }
+    let base = try standby.recordingDivergence { () throws(StandbyError) in
+      try standby.map(of: member, at: point, on: offered.grid)
+    }
+    let overlay = try MapOverlay(base: base, for: offered.disk, in: standby.maps)
+    let disk = JournalledDisk(offered, overlay: overlay, journal: writer, journalIndex: index)
+    made.journalled.append(disk)
+    return disk
   }
 
   /// Takes into account what was left: the overlays follow, and the hashes of the files that came are the

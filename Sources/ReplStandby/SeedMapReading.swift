@@ -19,8 +19,9 @@ struct SeedMapReading {
   let limitSeconds: Double?
 
   private static let positionBytes = 32
+  private static let leavesBetweenLooks = 16
   private var mapName: String { StandbyLayout.seedMap(of: entry.disk) }
-  private var positionName: String { "\(entry.disk).reading" }
+  private var positionName: String { StandbyLayout.seedPosition(of: entry.disk) }
 
   /// Throws `.readingAgain` when the limit is reached, `.interruptedByFailover` when one waits.
   func run() throws(StandbyError) -> DigestMap {
@@ -28,9 +29,11 @@ struct SeedMapReading {
     let (map, first) = try begin()
     let limit = limitSeconds.map { Deadline(seconds: $0, time: standby.store.time) }
     let builder = try MapBuilder(disk: file, format: entry.mapFormat, key: key, rewrites: rewrites)
-    let stoppedAt = try builder.fill(map, from: first) { (leaf) throws(StandbyError) in
-      // A look costs a few system calls: not at every leaf.
-      guard leaf % 64 == 0 else { return true }
+    var leaves = 0
+    let stoppedAt = try builder.fill(map, from: first) { (_) throws(StandbyError) in
+      defer { leaves += 1 }
+      // A look costs a few system calls: not at every leaf that is read.
+      guard leaves % Self.leavesBetweenLooks == 0 else { return true }
       try standby.checkFailoverRequest()
       return limit?.hasPassed != true
     }

@@ -31,7 +31,7 @@ final class SeedingDisk: BatchTarget {
     let isSuspect = entry.isSuspect || standby.store.isSuspect(suspicion)
     let (file, isFresh) = try standby.openSeedFile(entry, isSuspect: isSuspect)
     self.file = file
-    let headStart = isFresh || isSuspect ? nil : Self.headStart(entry, standby)
+    let headStart = isFresh || isSuspect ? nil : Self.headStart(offered, standby)
     // What a killed program wrote and never synced is in the cache, and so in a map made by reading.
     isDirty = headStart == nil
     try Self.putAside(entry, standby, keeping: headStart != nil)
@@ -51,12 +51,12 @@ final class SeedingDisk: BatchTarget {
     }
   }
 
-  /// The map of a first copy that was interrupted in good order.
-  private static func headStart(_ entry: CatalogDisk, _ standby: Standby) -> DigestMap? {
+  /// The map of a first copy that was interrupted in good order, or of a disk that was detached.
+  static func headStart(_ offered: PassOffer.Disk, _ standby: Standby) -> DigestMap? {
+    let format = DigestMapFormat(disk: offered.disk, grid: offered.grid, keyID: offered.keyID)
     guard
       // Whatever is wrong with it, the answer is the same: the disk is read.
-      let found = try? DigestMap.open(
-        StandbyLayout.map(of: entry.disk), in: standby.maps, format: entry.mapFormat),
+      let found = try? DigestMap.open(StandbyLayout.map(of: offered.disk), in: standby.maps, format: format),
       case .at = found.state
     else { return nil }
     return found

@@ -26,14 +26,14 @@ extension Standby {
     try offer.check()
   }
 
-  /// Whether it is known what a seeding disk holds, without reading all of it.
-  public func knowsContent(ofSeeding disk: DiskID) -> Bool {
-    guard let entry = catalog.disk(disk), entry.state == .seeding else { return true }
+  /// Whether a pass that brings the first copy of a disk can begin at once: there is nothing of it yet, or
+  /// what there is is known. Else all of it is read first: after a crash, and when size, page size or key
+  /// changed.
+  public func knowsContent(of offered: PassOffer.Disk) -> Bool {
+    guard let entry = catalog.disk(offered.disk), entry.state != .ready else { return true }
     // What cannot be asked is found when the disk is opened.
-    let hasFile = try? home.directory.contains(entry.flatFileName)
-    // As above.
-    let hasMap = try? maps.contains(StandbyLayout.map(of: disk))
-    return hasFile != true || hasMap == true
+    guard (try? home.directory.contains(entry.flatFileName)) == true else { return true }
+    return SeedingDisk.headStart(offered, self) != nil
   }
 
   private func checkSeed(_ offer: PassOffer) throws(StandbyError) {

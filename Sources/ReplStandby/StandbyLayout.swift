@@ -28,6 +28,8 @@ enum StandbyLayout {
   static func delta(of disk: DiskID) -> String { "\(disk).delta" }
   /// The map of a disk whose first copy is being written.
   static func seedMap(of disk: DiskID) -> String { "\(disk).seed" }
+  /// How far such a disk was read again after a crash.
+  static func seedPosition(of disk: DiskID) -> String { "\(disk).reading" }
   /// The map of a grown disk while the pass is in flight that makes it larger.
   static func wideMap(of disk: DiskID) -> String { "\(disk).wide" }
   /// An empty file that shows whether the store can have one of a grown disk's size.

@@ -92,11 +92,15 @@ struct ChainOpener {
       let spellings = DiskFiles.spellings(of: place, hint, child.descriptor.rawParentFileNameHint)
       if let file = try files.first(of: spellings, reportedIn: child.path, nil) { return file }
     }
+    let next =
+      PathText.datastore(of: hint).map {
+        "path_map has no entry for \"\(SafeText.printable($0, limit: 64))\": add one, with the directory that"
+          + " holds it here"
+      } ?? "is the datastore complete, or is the directory that holds it not mapped?"
     throw VMDKError(
       .parentMissing, child.path, nil,
       "its parent \"\(SafeText.printable(hint, limit: 128))\" is not there (looked for"
-        + " \(places.map { "\"\(SafeText.printable(files.shown($0)))\"" }.joined(separator: ", "))): is the"
-        + " datastore complete, or is the directory that holds it not mapped?")
+        + " \(places.map { "\"\(SafeText.printable(files.shown($0)))\"" }.joined(separator: ", "))): \(next)")
   }
 
   private func hex(_ value: UInt32) -> String {

@@ -37,23 +37,22 @@ struct DescriptorSource {
     }
   }
 
-  /// A descriptor may lie in the first extent only where that is sparse, and must where there is one file.
+  /// A descriptor may lie in the first extent only where that is sparse. A disk of one image may have its
+  /// descriptor beside it all the same: some tools write such pairs.
   func checkPlace() throws(VMDKError) {
     let type = descriptor.createType
-    guard let embedded else {
-      guard !type.isEmbedded else {
-        throw VMDKError(
-          .contradictoryExtents, path,
-          "\(type.rawValue) keeps its descriptor in the image, but this is a separate file: convert the disk")
-      }
-      return
+    guard !type.isOneImage || descriptor.extents.count <= 1 else {
+      throw VMDKError(
+        .contradictoryExtents, path,
+        "a \(type.rawValue) disk is one image, but \(descriptor.extents.count) extents are named: the"
+          + " descriptor is damaged")
     }
-    let isAlone = !type.isEmbedded || descriptor.extents.count == 1
-    guard descriptor.extents.isEmpty || (descriptor.extents[0].kind == .sparse && isAlone) else {
+    guard let embedded, let first = descriptor.extents.first else { return }
+    guard first.kind == .sparse else {
       throw VMDKError(
         .contradictoryExtents, path, .sector(embedded.start),
-        "a \(type.rawValue) descriptor of \(descriptor.extents.count) extents is embedded in a sparse image:"
-          + " the image is damaged")
+        "a descriptor whose first extent is \(first.kind.rawValue) is embedded in a sparse image: the image"
+          + " is damaged")
     }
   }
 

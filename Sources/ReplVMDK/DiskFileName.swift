@@ -17,6 +17,20 @@ public struct DiskFileName: Hashable, Sendable {
     self.rawName = rawName
   }
 
+  /// By bytes: Linux tells names apart that Unicode takes for the same text (a letter with its accent in one
+  /// character or in two).
+  public static func == (left: DiskFileName, right: DiskFileName) -> Bool {
+    left.directory.utf8.elementsEqual(right.directory.utf8) && left.name.utf8.elementsEqual(right.name.utf8)
+      && left.rawName == right.rawName
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    for byte in directory.utf8 { hasher.combine(byte) }
+    hasher.combine(UInt8(0))
+    for byte in name.utf8 { hasher.combine(byte) }
+    hasher.combine(rawName)
+  }
+
   /// The absolute path.
   public var path: String { directory == "/" ? "/" + name : "\(directory)/\(name)" }
 }

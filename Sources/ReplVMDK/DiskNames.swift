@@ -115,7 +115,7 @@ struct DiskNames: Sendable {
       code: .nameLeavesFolder,
       detail:
         "the file name \"\(Self.shown(name))\" is a path of another system or leaves the VM's folder: map its"
-        + " beginning to the directory that holds it here")
+        + " beginning (path_map) to the directory that holds it here")
   }
 
   private static func shown(_ name: String) -> String { SafeText.printable(name, limit: 128) }

@@ -5,7 +5,8 @@ import ReplModel
 ///
 /// A copy that cannot be right, or is all zeros while the other is not, is left aside with a warning: readers
 /// that look at one copy only turn a lost directory into a disk of zeros without a word. Two copies that both
-/// can be right and differ are refused.
+/// can be right and differ are refused, and so are two that differ in a single entry: storage loses sectors,
+/// so that is no lost copy, and which of the two is older nobody knows.
 final class HostedSparseTables: GrainTableSource {
   let shape: GrainShape
   private let header: HostedSparseHeader
@@ -82,9 +83,19 @@ final class HostedSparseTables: GrainTableSource {
     var isEmpty: Bool { entries.allSatisfy { $0 == GrainEntry.absent } }
   }
 
+  /// A table as it stands in the file.
+  private struct Copy {
+    /// Nil when the directory says that there is no table.
+    let place: SectorRange?
+    /// Empty when the whole table is absent.
+    let entries: [UInt64]
+  }
+
   private func chosen(_ index: Int64) throws(IOError) -> Table {
-    guard let copy else { return try load(index, primary, nil) }
-    switch (loaded(index, primary, besides: copy), loaded(index, copy, besides: primary)) {
+    guard let copy else { return try checked(try read(index, primary), index, other: nil) }
+    let (first, second) = (found(index, primary), found(index, copy))
+    try checkSingleDifference(index, first, second)
+    switch (judged(first, index, besides: second), judged(second, index, besides: first)) {
     case (.success(let table), .success(let other)):
       return try agreed(index, table, other)
     case (.success(let table), .failure(let error)):
@@ -93,6 +104,18 @@ final class HostedSparseTables: GrainTableSource {
       return try trusted(other, "the grain directory or its tables", error)
     case (.failure(let error), .failure): throw error
     }
+  }
+
+  /// Two tables that are the same but for one entry are no loss, whatever that entry is.
+  private func checkSingleDifference(
+    _ index: Int64, _ first: Result<Copy, IOError>, _ second: Result<Copy, IOError>
+  ) throws(IOError) {
+    guard case .success(let one) = first, case .success(let other) = second, one.place != nil,
+      other.place != nil
+    else { return }
+    let positions = zip(one.entries, other.entries).enumerated()
+    guard positions.count(where: { $0.element.0 != $0.element.1 }) == 1 else { return }
+    throw copiesDiffer(index, one.entries.map { Int64($0) }, other.entries.map { Int64($0) })
   }
 
   private func agreed(_ index: Int64, _ table: Table, _ other: Table) throws(IOError) -> Table {
@@ -124,36 +147,40 @@ final class HostedSparseTables: GrainTableSource {
         + " vmware-vdiskmanager -R): \(why)", onceFor: "\(path): \(what)")
   }
 
-  private func loaded(
-    _ index: Int64, _ directory: GrainDirectory, besides other: GrainDirectory
+  private func found(_ index: Int64, _ directory: GrainDirectory) -> Result<Copy, IOError> {
+    do throws(IOError) { return .success(try read(index, directory)) } catch { return .failure(error) }
+  }
+
+  private func judged(
+    _ copy: Result<Copy, IOError>, _ index: Int64, besides other: Result<Copy, IOError>
   ) -> Result<Table, IOError> {
     do throws(IOError) {
       // Where the other copy is lost, nobody knows where its tables lay.
-      let otherPlace: SectorRange?
-      do { otherPlace = try place(index, other) } catch { otherPlace = nil }
-      return .success(try load(index, directory, otherPlace))
+      let otherPlace: SectorRange? = if case .success(let found) = other { found.place } else { nil }
+      return .success(try checked(try copy.get(), index, other: otherPlace))
     } catch {
       return .failure(error)
     }
   }
 
-  /// Nil when the directory says that there is no table.
-  private func place(_ index: Int64, _ directory: GrainDirectory) throws(IOError) -> SectorRange? {
+  private func read(_ index: Int64, _ directory: GrainDirectory) throws(IOError) -> Copy {
+    let count = shape.entryCount(ofTable: index)
     let sector = try directory.entry(index)
-    return sector > 0
-      ? SectorRange(start: UInt64(sector), byteCount: UInt64(shape.entriesPerTable) * 4) : nil
+    guard sector > 0,
+      let place = SectorRange(start: UInt64(sector), byteCount: UInt64(shape.entriesPerTable) * 4)
+    else {
+      let isZero = sector == GrainEntry.zero
+      return Copy(place: nil, entries: isZero ? [UInt64](repeating: 1, count: count) : [])
+    }
+    return Copy(place: place, entries: try file.entries(at: place.offsetBytes, count: count, width: 4))
   }
 
-  private func load(
-    _ index: Int64, _ directory: GrainDirectory, _ other: SectorRange?
-  ) throws(IOError) -> Table {
-    let count = shape.entryCount(ofTable: index)
-    guard let place = try place(index, directory) else {
-      let isZero = try directory.entry(index) == GrainEntry.zero
-      return Table(place: nil, entries: isZero ? [Int64](repeating: GrainEntry.zero, count: count) : [])
+  /// - Parameter other: where the table's other copy lies.
+  private func checked(_ copy: Copy, _ index: Int64, other: SectorRange?) throws(IOError) -> Table {
+    guard let place = copy.place else {
+      return Table(place: nil, entries: copy.entries.map { _ in GrainEntry.zero })
     }
-    let raw = try file.entries(at: place.offsetBytes, count: count, width: 4)
-    let entries = try decode(raw, place, index)
+    let entries = try decode(copy.entries, place, index)
     try check.check(entries, table: place, index, entryBytes: 4, other: other)
     return Table(place: place, entries: entries)
   }

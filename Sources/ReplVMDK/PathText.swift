@@ -48,6 +48,12 @@ struct PathText: Hashable, Sendable {
     slashed.prefix { $0 != "/" }.hasSuffix(":")
   }
 
+  /// `[ds1]` of `[ds1] web/web.vmdk`; nil for a name that does not begin with a datastore's.
+  static func datastore(of name: String) -> String? {
+    guard name.hasPrefix("["), let end = name.firstRange(of: "] ") else { return nil }
+    return String(name[..<name.index(after: end.lowerBound)])
+  }
+
   /// What follows `prefix` in `name`, both slashed; nil unless it ends between two components. Names of
   /// Windows compare without regard to case.
   static func rest(of name: String, after prefix: String) -> String? {

@@ -74,8 +74,8 @@ extension VMDKCreateType {
     }
   }
 
-  /// The descriptor lies in the image itself.
-  var isEmbedded: Bool { self == .monolithicSparse || self == .streamOptimized }
+  /// The disk is one sparse image, which mostly embeds its descriptor.
+  var isOneImage: Bool { self == .monolithicSparse || self == .streamOptimized }
 
   /// Whether the extent is no file: a partition table beside the descriptor is the one file of a partitioned
   /// device.

@@ -8,9 +8,12 @@ extension VMDKError {
     let shown = SafeText.printable(name)
     switch cause.kind {
     case .system(ENOENT):
-      self.init(
-        .missingFile, path, place, "the file \"\(shown)\" is not there: is the datastore complete?",
-        cause: cause)
+      let next =
+        PathText.datastore(of: name).map {
+          "path_map has no entry for \"\(SafeText.printable($0, limit: 64))\": add one, with the directory"
+            + " that holds it here"
+        } ?? "is the datastore complete?"
+      self.init(.missingFile, path, place, "the file \"\(shown)\" is not there: \(next)", cause: cause)
     case .system(ELOOP):
       self.init(
         .symbolicLink, path, place,

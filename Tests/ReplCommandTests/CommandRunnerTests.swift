@@ -47,6 +47,62 @@ import Testing
     #expect(left == [])
   }
 
+  @Test("what a command leaves in the background, with its output open, is not waited for")
+  func background() async throws {
+    let mark = "300.\(UInt32.random(in: 1...UInt32.max))"
+    let began = Date()
+    for start in ["sleep \(mark) &", "setsid sleep \(mark) &"] {
+      let result = try await CommandRunner(deadlineSeconds: 200).run(
+        ["/bin/sh", "-c", "echo before; \(start) echo after"])
+      #expect(result.standardOutput == "before\nafter\n")
+    }
+    #expect(Date().timeIntervalSince(began) < 100)
+    for process in try Self.processes(with: mark) { kill(pid_t(process) ?? 0, SIGKILL) }
+  }
+
+  @Test("at the deadline a command ends although what it left behind keeps its output open")
+  func backgroundAtDeadline() async throws {
+    let mark = "301.\(UInt32.random(in: 1...UInt32.max))"
+    let began = Date()
+    let error = await #expect(throws: CommandError.self) {
+      try await CommandRunner(deadlineSeconds: 1).run(
+        ["/bin/sh", "-c", "setsid sleep \(mark) & sleep \(mark)"])
+    }
+    guard case .killed? = error else { throw error ?? .failed([], "nothing was thrown") }
+    #expect(Date().timeIntervalSince(began) < 100)
+    for process in try Self.processes(with: mark) { kill(pid_t(process) ?? 0, SIGKILL) }
+  }
+
+  @Test("a command ends soon when its program is told to end, with everything it started")
+  func stopped() async throws {
+    let mark = "302.\(UInt32.random(in: 1...UInt32.max))"
+    let began = Date()
+    let error = await #expect(throws: CommandError.self) {
+      try await NamedThread.run("command") {
+        try CommandRunner(deadlineSeconds: 200).runBlocking(
+          ["/bin/sh", "-c", "sleep \(mark) & sleep \(mark)"],
+          isStopping: { Date().timeIntervalSince(began) > 0.5 })
+      }
+    }
+    guard case .stopped? = error else { throw error ?? .failed([], "nothing was thrown") }
+    #expect(Date().timeIntervalSince(began) < 100)
+    let end = Date().addingTimeInterval(10)
+    var left = try Self.processes(with: mark)
+    while !left.isEmpty, Date() < end {
+      try await Task.sleep(for: .milliseconds(10))
+      left = try Self.processes(with: mark)
+    }
+    #expect(left == [])
+  }
+
+  @Test("short output is whole, however quickly the command ends")
+  func quickOutput() async throws {
+    for round in 0..<150 {
+      let result = try await CommandRunner(deadlineSeconds: 20).run(["/bin/echo", "/line/\(round)"])
+      #expect(result.standardOutput == "/line/\(round)\n")
+    }
+  }
+
   private static func processes(with mark: String) throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { entry in
       // A process that ended meanwhile is not left.

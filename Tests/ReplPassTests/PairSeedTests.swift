@@ -221,6 +221,7 @@ import Testing
         Issue.record("\(step): \(String(describing: error))")
         return
       }
+      if step == 0 { #expect(try pair.store().standbys().isEmpty, "a seed makes no standby") }
     }
     for index in 0..<2 {
       #expect((try? pair.bytes(of: Pair.disks[index])) == vm.disks[index])

@@ -60,6 +60,22 @@ struct FreezeConfigTests {
     #expect(freezes[3] == storage)
   }
 
+  @Test("a wish that the provider cannot grant is refused")
+  func vainWishes() {
+    let commands = "take: [/bin/t], release: [/bin/r]"
+    for (freeze, words) in [
+      ("provider: none, quiesced: true, pre_freeze: [/bin/f]", "VMs that are off"),
+      ("provider: reflink, quiesced: true", "nothing brings"),
+      ("provider: command, quiesced: true, \(commands)", "nothing brings"),
+      ("provider: command, allow_fuzzy: true, \(commands)", "no fuzzy points"),
+    ] {
+      let error = #expect(throws: ConfigError.self) {
+        try config("vms: [{vmx: /vm/a/a.vmx, freeze: {\(freeze)}}]")
+      }
+      #expect("\(String(describing: error))".contains(words), "\(freeze): \(String(describing: error))")
+    }
+  }
+
   @Test("folders have defaults, hand their values to the VMs they protect, and need no VM beside them")
   func folders() throws {
     let config = try config(

@@ -56,14 +56,15 @@ import Testing
   }
 
   /// As a process that was killed while the pre-freeze hook ran.
-  private func crashAfterPreFreeze(_ lab: FreezeLab, _ ledger: FreezeLedger) throws {
+  private func crashAfterPreFreeze(_ lab: FreezeLab, _ ledger: FreezeLedger, taking: Bool = false) throws {
     let entry = try ledger.begin()
     var record = FreezeRecord(
       tag: entry.tag, vmxPath: lab.folder.vmxPath, vm: .random(), displayName: "web", provider: "command",
       begunAt: SystemTime().wallTime())
-    let commands = FreezeCommands(record, time: SystemTime(), report: { _ in })
+    let commands = FreezeCommands(record, time: SystemTime(), ending: FreezeEnding(), report: { _ in })
     record.postThaw = commands.filled(try lab.command())
     record.release = commands.filled(try lab.command())
+    record.mayBeTaking = taking
     try entry.write(record)
   }
 
@@ -95,6 +96,21 @@ import Testing
     _ = try await lab.clean([ViewRequest]())
     hook.waitUntilExit()
     #expect(lab.log == ["frozen", "post-thaw", "release"])
+  }
+
+  @Test("a take that outlived its sender is waited for before the release, which would miss what it makes")
+  func strayTake() async throws {
+    let lab = try FreezeLab()
+    let ledger = try FreezeLedger(directory: PosixDirectory(path: "\(lab.folder.path)/state"))
+    try crashAfterPreFreeze(lab, ledger, taking: true)
+    let take = Process()
+    take.executableURL = URL(fileURLWithPath: "/bin/sh")
+    take.arguments = ["-c", "sleep 0.7; echo taken >> '\(lab.logPath)'"]
+    take.environment = ["VMREPL_TAG": "\(try lab.tag())", "VMREPL_STAGE": "take", "PATH": "/bin:/usr/bin"]
+    try take.run()
+    _ = try await lab.clean([ViewRequest]())
+    take.waitUntilExit()
+    #expect(lab.log == ["taken", "post-thaw", "release"])
   }
 
   @Test("a record that does not parse is reported with what to do, and stays")

@@ -100,6 +100,8 @@ import Testing
     let trouble = try #require(view.troubles.first)
     #expect("\(trouble)".contains("freeze.post_thaw") && "\(trouble)".contains("stuck"))
     #expect(lab.events.withLock { $0 }.contains { $0.level == .error && $0.text.contains("stuck") })
+    // Such a guest may have let go before the disks stood still.
+    #expect(view.label == .crashConsistent)
     await #expect(throws: SourceError.self) { try await lab.release(view) }
     #expect(lab.records.count == 1 && lab.mounted == [])
     // Not frozen again while it may still be frozen.
@@ -109,9 +111,33 @@ import Testing
     #expect(!lab.log.dropFirst(before).contains("pre-freeze"))
     // The corrected hook is used, not the recorded one.
     let after = try await lab.take(try settings(lab))
-    #expect(after.troubles.isEmpty)
+    #expect(after.troubles.isEmpty && after.label == .quiesced)
     _ = try await lab.release(after)
     #expect(lab.ledger == [])
+  }
+
+  @Test("a sender that is told to end while a guest is held gives the freeze up and thaws it at once")
+  func stopped() async throws {
+    let lab = try FreezeLab()
+    let hanging = try lab.command(
+      "setsid sleep 300 & sleep 300; echo never >> '\(lab.logPath)'", deadline: 300)
+    var held = try settings(lab)
+    held.provider = .command(take: hanging, release: try lab.command())
+    let settings = held
+    let began = Date()
+    async let refusal = lab.refusal(settings)
+    while !lab.log.contains("take"), Date().timeIntervalSince(began) < 100 {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(lab.freezer.isGuestHeld)
+    lab.freezer.stop()
+    let error = try await refusal
+    #expect(error.remedy == .retryPass && "\(error)".contains("told to end"), "\(error)")
+    #expect(Date().timeIntervalSince(began) < 200 && !lab.freezer.isGuestHeld)
+    #expect(lab.log == ["pre-freeze", "take", "post-thaw", "release"] && lab.ledger == [])
+    // Nor is another one begun.
+    _ = try await lab.refusal(settings)
+    #expect(!lab.log.dropFirst(4).contains("pre-freeze"))
   }
 
   @Test("a release that fails is said, is kept, and is tried again before the next freeze")

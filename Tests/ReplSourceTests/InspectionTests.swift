@@ -158,6 +158,32 @@ private let holedDisk = """
     #expect(hash == SHA256Hasher.hash(content) && disk.readBytes == 100 + 2 << 20)
   }
 
+  @Test("tables are judged without a hash: damage refuses a disk, and is a warning where a delta hides it")
+  func damagedTables() throws {
+    func field(_ value: Int, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(value >> (8 * $0) & 0xFF) } }
+    var image = Array("KDMV".utf8) + field(1, 4) + field(1, 4)  // version, flags
+    image += field(128, 8) + field(128, 8)  // capacity and grain, sectors
+    image += field(0, 16) + field(512, 4) + field(0, 8)  // no descriptor, entries, no redundant directory
+    image += field(1, 8) + field(6, 8) + [0, 0x0A, 0x20, 0x0D, 0x0A, 0, 0]  // directory, metadata
+    image += [UInt8](repeating: 0, count: 512 - image.count) + field(2, 512) + field(9999, 2048)
+    func descriptor(_ parent: String, _ extent: String) -> [UInt8] {
+      let head = "# Disk DescriptorFile\nversion=1\nCID=1\n\(parent)\ncreateType=\"custom\"\n"
+      return Array("\(head)\(extent)\n".utf8)
+    }
+    let folder = try PrimaryFolder()
+    try folder.write("base-s.vmdk", image)
+    try folder.write("base.vmdk", descriptor("parentCID=ffffffff", "RW 128 SPARSE \"base-s.vmdk\""))
+    let base = try inspect("\(folder.path)/base.vmdk")
+    #expect(!base.protectable)
+    #expect(try #require(base.disks.first?.problem).contains("grain 0 lies outside the extent"))
+    let child = "parentCID=1\nparentFileNameHint=\"base.vmdk\""
+    try folder.write("c.vmdk", descriptor(child, "RW 128 FLAT \"web-flat.vmdk\" 0"))
+    let found = try inspect("\(folder.path)/c.vmdk")
+    let disk = try #require(found.disks.first)
+    #expect(found.protectable && disk.links.map(\.allocatedBytes) == [1 << 16, nil])
+    #expect(disk.warnings.contains { $0.contains("grain 0 lies outside") && $0.contains("no pass needs it") })
+  }
+
   @Test("a disk elsewhere is found through a mapping only")
   func mapping() throws {
     let folder = try PrimaryFolder(extra: "scsi0:0.fileName = \"/vmfs/volumes/ds1/db/db.vmdk\"\n")

@@ -81,17 +81,34 @@ final class LoopMount: Sendable {
         usleep(500)
       }
     }
-    let error = try await lab.refusal(reflink)
+    defer {
+      writing.store(false, ordering: .relaxed)
+      writer.join()
+    }
+    let error = try #require(try await outcome(lab, reflink).refusal)
     #expect("\(error)".contains("pre_freeze") && "\(error)".contains("web-flat.vmdk"), "\(error)")
     #expect(error.remedy == .abandonPass && lab.tagged == [] && lab.ledger == [])
     var fuzzy = reflink
     fuzzy.allowFuzzy = true
-    let view = try await lab.take(fuzzy)
-    #expect(view.label == .fuzzy)
-    _ = try await lab.release(view)
-    writing.store(false, ordering: .relaxed)
-    writer.join()
+    #expect(try await outcome(lab, fuzzy).label == .fuzzy)
     #expect(lab.tagged == [])
+  }
+
+  /// What comes of disks that are written to. On a busy machine the writer may rest for longer than a tick,
+  /// and then a view is one instant, rightly: it is taken again.
+  private func outcome(
+    _ lab: FreezeLab, _ freeze: FreezeSettings
+  ) async throws -> (refusal: SourceError?, label: PointLabel?) {
+    for _ in 0..<100 {
+      do {
+        let view = try await lab.take(freeze)
+        _ = try await lab.release(view)
+        if view.label == .fuzzy { return (nil, view.label) }
+      } catch let error as SourceError {
+        return (error, nil)
+      }
+    }
+    return (nil, nil)
   }
 
   @Test("one disk that is written to all the time is still one instant", .needsMount("mkfs.xfs"))
@@ -152,6 +169,30 @@ final class LoopMount: Sendable {
     // It does not keep the VM from being frozen.
     _ = try await lab.release(try await lab.take(reflink))
     #expect(lab.tagged == [directory])
+  }
+
+  @Test(
+    "the clones of a VM whose folder was renamed are removed before its next freeze", .needsMount("mkfs.xfs"))
+  func moved() async throws {
+    let mount = try await LoopMount(["mkfs.xfs", "-q", "-m", "reflink=1"])
+    let state = try PrimaryFolder()
+    let lab = try lab(mount)
+    usleep(30_000)
+    let freezer = try state.freezer()
+    var request = lab.request(reflink)
+    let first = request
+    let view = try await NamedThread.run("freeze") { try freezer.take(first) }
+    let moved = "\(lab.folder.path)-moved"
+    try #require(rename(lab.folder.path, moved) == 0)
+    defer { PrimaryFolder.removeTree(moved) }
+    await #expect(throws: SourceError.self) { try await NamedThread.run("release") { try view.release() } }
+    request.vmxPath = "\(moved)/web.vmx"
+    let second = request
+    let next = try await NamedThread.run("freeze") { try freezer.take(second) }
+    #expect(try freezer.ledger.tags().count == 1)
+    _ = try await NamedThread.run("release") { try next.release() }
+    let names = try PosixDirectory(path: moved).entryNames()
+    #expect(try freezer.ledger.tags() == [] && !names.contains { $0.contains("vmrepl-") }, "\(names)")
   }
 
   @Test("the clones of a folder that is not mounted are kept in the ledger", .needsMount("mkfs.xfs"))

@@ -22,6 +22,40 @@ import Testing
     #expect(first != second)
   }
 
+  @Test("two linked clones of one template are two disks; a template that is a disk as well is not separate")
+  func linkedClones() throws {
+    let folder = try PrimaryFolder(disks: ["web", "db"])
+    try folder.write("base-flat.vmdk", [UInt8](repeating: 3, count: 1 << 20))
+    try folder.write("base.vmdk", Array(PrimaryFolder.descriptor(flat: "base-flat.vmdk").utf8))
+    func clone(_ name: String) throws {
+      let text = """
+        # Disk DescriptorFile
+        version=1
+        CID=1
+        parentCID=fffffffe
+        createType="custom"
+        parentFileNameHint="base.vmdk"
+        RW 2048 FLAT "\(name)-flat.vmdk" 0
+
+        """
+      try folder.write("\(name).vmdk", Array(text.utf8))
+    }
+    try clone("web")
+    try clone("db")
+    let view = try folder.view()
+    #expect(view.disks.count == 2)
+    let request = InspectionRequest(path: folder.vmxPath)
+    #expect(try Inspection.read(request).protectable)
+    // What the guest writes to the template would change the clone.
+    try folder.write("db.vmdk", Array(PrimaryFolder.descriptor(flat: "base-flat.vmdk").utf8))
+    guard case .sameFile = try refusal(folder) else {
+      Issue.record("another error")
+      return
+    }
+    let found = try Inspection.read(request)
+    #expect(!found.protectable && found.problems.contains { $0.contains("made of the same file") })
+  }
+
   @Test("a VM without a disk is refused, and the message names what is in its slots")
   func noDisks() throws {
     let folder = try PrimaryFolder(

@@ -141,6 +141,25 @@ import Testing
     try Checks([first, first, second, second]).holdsItsNewestPoint(standby, on: machine, "back again")
   }
 
+  @Test("a disk that comes back ends the older point that holds it, before its first byte is overwritten")
+  func comesBack() throws {
+    for isSeed in [true, false] {
+      let machine = try Bench.machine()
+      let standby = try Bench.standby(in: Bench.store(on: machine))
+      try first.replicate(1, to: standby)
+      try replicate(2, first, to: standby, disks: [0])
+      #expect(standby.catalog.points.count == 2)
+      if isSeed {
+        _ = try standby.beginSeed(second.offer(3, disks: [1]))
+      } else {
+        _ = try standby.beginPass(second.offer(3))
+      }
+      let after = try Bench.standby(in: Bench.store(on: machine.restart(.none)))
+      #expect(after.catalog.points.map(\.pass) == [Bench.pass(2)], "seed: \(isSeed)")
+      #expect(after.catalog.disk(Bench.diskIDs[1])?.state == .seeding)
+    }
+  }
+
   @Test("a promoted standby keeps its disks")
   func removalRefusedWhenPromoted() throws {
     let machine = try Bench.machine()

@@ -56,6 +56,14 @@ private enum AddedDisk {
   }
 }
 
+/// Every look at the clock takes a second.
+private final class SteppingTime: TimeSource {
+  private let looks = Atomic<Int64>(1)
+
+  func monotonicNanoseconds() -> Int64 { looks.add(1, ordering: .relaxed).newValue * 1_000_000_000 }
+  func wallTime() -> WallTime { WallTime(millisecondsSince1970: 1_800_000_000_000) }
+}
+
 @Suite("Seeds of added disks") struct IncomingSeedTests {
   private let senders = CrashSweepTests.senders
 
@@ -193,8 +201,9 @@ private enum AddedDisk {
     let machine = before.kill()
     let store = try Bench.store(on: machine)
     let standby = try Bench.standby(in: store)
+    let offered = senders[0].offer(11).disks
+    #expect(!standby.knowsContent(of: offered[1]) && standby.knowsContent(of: offered[0]))
     let disk = Bench.diskIDs[1]
-    #expect(!standby.knowsContent(ofSeeding: disk) && standby.knowsContent(ofSeeding: Bench.diskIDs[0]))
     let offer = senders[0].offer(11, disks: [1])
     for _ in 0..<2 {
       let error = #expect(throws: StandbyError.self) { try standby.beginSeed(offer, readingSeconds: 0) }
@@ -208,9 +217,129 @@ private enum AddedDisk {
     let (seed, batches) = try AddedDisk.seed(senders[0], 12, to: standby)
     #expect(batches == 0, "all that was acknowledged is still here")
     try seed.suspend()
-    #expect(standby.knowsContent(ofSeeding: disk))
+    #expect(standby.knowsContent(of: offered[1]))
     #expect(try senders[0].replicate(2, to: standby) == Sender.Sent())
     #expect(try standby.verifyDisk(disk).isClean)
+  }
+
+  @Test("a sparse disk that is read again makes way as well, wherever its pages are")
+  func readingSparse() throws {
+    var image = Bench.firstImage()
+    image.disks[1] = [UInt8](repeating: 0, count: 4 << 20)
+    for page in [300, 600, 900] { image.fill(1, page, UInt64(page)) }
+    let sender = try Sender(image)
+    let before = try machine()
+    do {
+      let (seed, _) = try AddedDisk.seed(sender, 10, to: open(before))
+      try seed.sync()
+    }
+    let standby = try open(before.kill())
+    let offer = sender.offer(11, disks: [1])
+    let error = #expect(throws: StandbyError.self) { try standby.beginSeed(offer, readingSeconds: 0) }
+    guard case .readingAgain = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    try standby.beginSeed(offer).suspend()
+    try standby.removeDisk(Bench.diskIDs[1])
+    #expect(try !standby.maps.entryNames().contains { $0.hasPrefix("\(Bench.diskIDs[1])") })
+  }
+
+  @Test("a power cut between two parts of a reading loses nothing of what was read, in disk and map")
+  func readingCut() throws {
+    var image = Bench.firstImage()
+    image.disks[1] = [UInt8](repeating: 0, count: 18 << 20)
+    for leaf in 0..<18 { image.fill(1, leaf * 256, UInt64(leaf + 1)) }
+    let sender = try Sender(image)
+    let before = try machine()
+    let runs = (0..<18).map { PageRun(kind: .data, firstPage: $0 * 256, pageCount: 1) }
+    do {
+      let seed = try open(before).beginSeed(sender.offer(10, disks: [1]))
+      try sender.withBatch(1, runs, codec: .raw) { batch in
+        try seed.append(
+          ReceivedBatch(
+            diskIndex: 0, codec: batch.codec, runs: runs, rawLength: batch.rawLength,
+            digest: batch.digest, payload: batch.payload))
+      }
+    }
+    // Killed before any sync: what the next program reads is in the cache, and nowhere else.
+    let machine = before.kill()
+    let store = try StandbyStore(
+      root: machine.disk("store"), state: machine.disk("state"), receiver: Bench.receiver,
+      time: SteppingTime(), files: PlainFiles(), freeSpaceFloorBytes: 0)
+    let offer = sender.offer(11, disks: [1])
+    let error = #expect(throws: StandbyError.self) {
+      try Bench.standby(in: store).beginSeed(offer, readingSeconds: 1.5)
+    }
+    guard case .readingAgain(_, 16 << 20, 18 << 20) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    let seed = try open(machine.restart(.none)).beginSeed(offer)
+    #expect(try seed.digestView(disk: 0).root() == sender.roots[1])
+  }
+
+  @Test("a disk that must be read before a pass can take it in is known for one")
+  func contentKnown() throws {
+    let machine = try Bench.machine()
+    let standby = try open(machine)
+    let offered = senders[0].offer(1).disks[1]
+    #expect(standby.knowsContent(of: offered), "nothing is here of a new disk")
+    try senders[0].replicate(1, to: standby)
+    #expect(standby.knowsContent(of: offered), "a point holds it")
+    try AddedDisk.commitTheFirst(senders[1], 2, to: standby)
+    #expect(standby.catalog.disk(offered.disk)?.state == .detached)
+    #expect(standby.knowsContent(of: offered), "its map is here")
+    var image = Bench.firstImage()
+    image.grow(1, to: 2 << 20)
+    #expect(try !standby.knowsContent(of: Sender(image).offer(3).disks[1]), "it grew while it was detached")
+    let rekeyed = try Sender(Bench.firstImage(), key: Bench.otherKey)
+    #expect(!standby.knowsContent(of: rekeyed.offer(3).disks[1]), "its map has another key")
+    try standby.maps.removeFile(StandbyLayout.map(of: offered.disk))
+    #expect(!standby.knowsContent(of: offered), "its map is lost")
+  }
+
+  @Test(
+    "a disk that cannot be opened does not make the disks before it be read again", arguments: [true, false])
+  func openedBefore(isPass: Bool) throws {
+    let machine = try machine()
+    let standby = try open(machine)
+    let offer = senders[0].offer(10, disks: [1])
+    let (known, lost) = (
+      offer.disks[0],
+      PassOffer.Disk(
+        disk: DiskID(high: 0xd, low: 9), slot: DiskSlot("scsi0:9")!, grid: Bench.grids[1],
+        keyID: Bench.key.id, facts: DiskFacts(entries: []))
+    )
+    func both(_ number: Int, with first: [PassOffer.Disk] = []) -> PassOffer {
+      PassOffer(
+        vm: offer.vm, displayName: offer.displayName, owner: offer.owner, pass: Bench.pass(number),
+        frozenAt: offer.frozenAt, label: offer.label, epoch: offer.epoch, disks: first + [known, lost],
+        vmxHash: offer.vmxHash, nvramHash: offer.nvramHash)
+    }
+    let seed = try standby.beginSeed(both(10))
+    let runs = [PageRun(kind: .data, firstPage: 0, pageCount: 4)]
+    for index in 0..<2 {
+      try senders[0].withBatch(1, runs, codec: .raw) { batch in
+        try seed.append(
+          ReceivedBatch(
+            diskIndex: index, codec: batch.codec, runs: runs, rawLength: batch.rawLength,
+            digest: batch.digest, payload: batch.payload))
+      }
+    }
+    try seed.suspend()
+    try standby.maps.removeFile(StandbyLayout.map(of: lost.disk))
+    if isPass {
+      // The store fails at the second one.
+      let file = try #require(standby.catalog.disk(lost.disk)).flatFileName
+      try standby.home.directory.removeFile(file)
+      _ = try standby.home.directory.createDirectory(file)
+      let first = senders[0].offer(1, disks: [0]).disks
+      #expect(throws: StandbyError.self) { try standby.beginPass(both(11, with: first)) }
+    } else {
+      #expect(throws: StandbyError.self) { try standby.beginSeed(both(11), readingSeconds: 0) }
+    }
+    #expect(standby.knowsContent(of: known) && !standby.knowsContent(of: lost))
   }
 
   @Test("a damaged batch leaves the session going, and a foreign disk index is refused")

@@ -84,9 +84,9 @@ struct PowerCuts: Sendable {
     #expect(standby.catalog.newest?.pass == Bench.pass(senders.count))
   }
 
-  /// A power cut at every operation, then the remaining passes.
-  func cutOnce(_ survivors: Survivors) throws {
-    for cut in cuts {
+  /// A power cut at every operation, or at every n-th, then the remaining passes.
+  func cutOnce(_ survivors: Survivors, every step: Int = 1) throws {
+    for cut in cuts where cut.moment.number % step == 0 {
       let context = "\(cut.moment), survivors \(survivors)"
       let machine = cut.moment.restart(survivors)
       let number = try recover(machine, cut, context)

@@ -93,8 +93,8 @@ import Testing
         "line 9: a ZERO extent in a twoGbMaxExtentFlat disk"
       ),
       ("monolithicSparse", "RW 8 FLAT \"a\" 0", "line 8: a FLAT extent in a monolithicSparse disk"),
-      ("monolithicSparse", "RW 8 SPARSE \"a\"", "monolithicSparse keeps its descriptor in the image"),
-      ("streamOptimized", "RW 8 SPARSE \"a\"", "streamOptimized keeps its descriptor in the image"),
+      ("monolithicSparse", "RW 4 SPARSE \"a\"\nRW 4 SPARSE \"b\"", "a monolithicSparse disk is one image"),
+      ("streamOptimized", "RW 4 SPARSE \"a\"\nRW 4 SPARSE \"b\"", "a streamOptimized disk is one image"),
       (
         "vmfsSparse", "RW 8 FLAT \"a\" 0",
         "line 8: a FLAT extent in a vmfsSparse disk (VMFSSPARSE is expected)"

@@ -112,6 +112,28 @@ import Testing
     #expect(context.warnings[0].contains(loss.why), "\(context.warnings[0])")
   }
 
+  @Test("two copies that differ in one entry are refused, whatever that entry is")
+  func oneEntry() throws {
+    let there = UInt32(builder.place(ofGrain: 0))
+    let next = UInt32(builder.place(ofGrain: builder.grains.count))
+    let grain = try #require(builder.grains.first).index
+    let other = try #require(builder.grains.last).index
+    for (changed, value) in [(grain, 0), (grain, next), (grain, 0x7FFF_FFFF), (grain, 1), (other, there)] {
+      for isPrimary in [true, false] {
+        var differing = builder
+        differing.entries = [(changed, value, isPrimary, !isPrimary)]
+        let image = differing.build() + [UInt8](repeating: 5, count: 16 * 512)
+        let extent = try MemoryFile(image).open(.sparse, sectors: 1157).extent
+        try expectDamage("their redundant copy differ", extent)
+      }
+    }
+    var alone = builder
+    alone.grains = [builder.grains[0]]
+    alone.entries = [(grain, 0, true, false)]
+    try expectDamage(
+      "their redundant copy differ", MemoryFile(alone.build()).open(.sparse, sectors: 1157).extent)
+  }
+
   @Test("a directory that the header cannot find, or the disk cannot read, is no loss either")
   func lostPlace() throws {
     let zeros = [UInt8](repeating: 0, count: 1157 * 512)

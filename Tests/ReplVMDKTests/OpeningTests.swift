@@ -48,6 +48,34 @@ import Testing
     #expect(try open(hint, opening).files.map(\.place.name) == ["base.vmdk", "base-flat.vmdk"])
   }
 
+  @Test("a datastore that is not mapped is named, and so is where to map it")
+  func unmappedDatastore() throws {
+    let named = try refusal(of: "[ds1] x/b.vmdk", in: folder)
+    #expect(named.code == .missingFile)
+    #expect(named.detail.contains("path_map has no entry for \"[ds1]\""), "\(named)")
+    try folder.write("delta", [UInt8](repeating: 1, count: 512))
+    try folder.write("c.vmdk", child(of: "[ds 2] base.vmdk"))
+    let parent = try refusal(of: "c.vmdk", in: folder)
+    #expect(parent.code == .parentMissing)
+    #expect(parent.detail.contains("path_map has no entry for \"[ds 2]\""), "\(parent)")
+    try folder.write("c.vmdk", descriptorText(createType: "vmfs", extents: "RW 1 VMFS \"[ds1] x-flat.vmdk\""))
+    #expect(try refusal(of: "c.vmdk", in: folder).detail.contains("path_map has no entry"))
+    #expect(try refusal(of: "/vmfs/volumes/5f/x.vmdk", in: folder).detail.contains("path_map"))
+    #expect(!(try refusal(of: "none.vmdk", in: folder)).detail.contains("path_map"))
+  }
+
+  @Test("two names that are one text and different bytes are two files")
+  func canonicalEquivalents() throws {
+    let names = ["b\u{FC}ro", "bu\u{308}ro"]
+    for (number, name) in names.enumerated() {
+      try folder.write(name, [UInt8](repeating: UInt8(number + 1), count: 1024))
+    }
+    let extents = "RW 1 FLAT \"\(names[0])\" 0\nRW 1 FLAT \"\(names[1])\" 1"
+    try folder.write("d.vmdk", descriptorText(createType: "custom", extents: extents))
+    let bytes = try contents(of: try open("d.vmdk"))
+    #expect(bytes == [UInt8](repeating: 1, count: 512) + [UInt8](repeating: 2, count: 512))
+  }
+
   @Test("a folder that was opened by a path with dots in it is the same folder")
   func untidyFolder() throws {
     try writeBase(in: folder)

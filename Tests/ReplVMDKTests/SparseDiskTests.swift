@@ -206,6 +206,27 @@ import Testing
       ])
   }
 
+  @Test("a sparse image may have its descriptor beside it, as some tools write it")
+  func separateDescriptor() throws {
+    var builder = SparseImageBuilder()
+    builder.grains = [(3, [UInt8](repeating: 7, count: 8192)), (0, [UInt8](repeating: 9, count: 8192))]
+    var bare = builder.build()
+    bare.replaceSubrange(28..<44, with: [UInt8](repeating: 0, count: 16))
+    for image in [builder.build(), bare] {
+      try folder.write("disk-s.vmdk", image)
+      let lines = "RW 1157 SPARSE \"disk-s.vmdk\""
+      try folder.write("disk.vmdk", descriptorText(createType: "monolithicSparse", extents: lines))
+      let disk = try VMDKImage.open("disk.vmdk", in: folder.directory)
+      #expect(try contents(of: disk) == builder.content() && disk.warnings.isEmpty)
+      #expect(disk.files.map(\.role) == [.descriptor, .sparse])
+    }
+    for type in ["monolithicSparse", "streamOptimized"] {
+      let two = "RW 1157 SPARSE \"disk-s.vmdk\"\nRW 8 SPARSE \"b.vmdk\""
+      try folder.write("disk.vmdk", descriptorText(createType: type, extents: two))
+      #expect(try refusal(of: "disk.vmdk", in: folder).code == .contradictoryExtents)
+    }
+  }
+
   @Test("a descriptor that does not fit its image is refused")
   func contradictions() throws {
     func code(_ change: (inout SparseImageBuilder) -> Void) throws -> VMDKError.Code {
