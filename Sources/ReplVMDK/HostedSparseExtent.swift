@@ -2,17 +2,7 @@ import ReplIO
 import ReplModel
 
 /// A hosted sparse extent (`KDMV`) whose grains lie in the file as they are.
-final class HostedSparseExtent: LinkExtent {
-  let sizeBytes: Int64
-  private let file: any StorageFile
-  private let walk: GrainTableWalk
-
-  init(_ tables: HostedSparseTables, _ file: any StorageFile, _ context: ExtentContext) {
-    sizeBytes = tables.shape.sizeBytes
-    self.file = file
-    walk = GrainTableWalk(tables, context)
-  }
-
+enum HostedSparseExtent {
   /// Opens the extent.
   /// - Parameters:
   ///   - path: for messages.
@@ -33,7 +23,7 @@ final class HostedSparseExtent: LinkExtent {
       header: header, directory: directory, file: file, path: path, fileSizeBytes: head.fileSizeBytes,
       context)
     return OpenedExtent(
-      extent: HostedSparseExtent(tables, file, context), warnings: warnings(header, path),
+      extent: PlainGrainExtent(tables, file, context), warnings: warnings(header, path),
       isMarkedInUse: header.isMarkedInUse)
   }
 
@@ -42,15 +32,5 @@ final class HostedSparseExtent: LinkExtent {
     let shown = SafeText.printable(path)
     let inUse = header.isMarkedInUse ? "\(shown): the image is in use, or was when its host stopped" : nil
     return [header.warning, inUse].compactMap { $0 }
-  }
-
-  func piece(at offset: Int64) throws(IOError) -> LinkPiece { try walk.piece(at: offset) }
-
-  func nextPresent(atOrAfter offset: Int64) throws(IOError) -> Int64? {
-    try walk.nextPresent(atOrAfter: offset)
-  }
-
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
-    try walk.read(from: file, into: buffer, at: offset)
   }
 }

@@ -1,17 +1,7 @@
 import ReplIO
 
 /// The delta of an ESXi snapshot in the space-efficient format (`seSparse`).
-final class SESparseExtent: LinkExtent {
-  let sizeBytes: Int64
-  private let file: any StorageFile
-  private let walk: GrainTableWalk
-
-  private init(_ tables: SESparseTables, _ file: any StorageFile, _ context: ExtentContext) {
-    sizeBytes = tables.shape.sizeBytes
-    self.file = file
-    walk = GrainTableWalk(tables, context)
-  }
-
+enum SESparseExtent {
   /// Opens the extent.
   /// - Parameters:
   ///   - path: for messages.
@@ -24,16 +14,6 @@ final class SESparseExtent: LinkExtent {
     let header = try SESparseHeader(head)
     try head.checkCapacity(header.shape.capacitySectors, extentSectors: extentSectors)
     let tables = SESparseTables(header, head, context)
-    return OpenedExtent(extent: SESparseExtent(tables, file, context))
-  }
-
-  func piece(at offset: Int64) throws(IOError) -> LinkPiece { try walk.piece(at: offset) }
-
-  func nextPresent(atOrAfter offset: Int64) throws(IOError) -> Int64? {
-    try walk.nextPresent(atOrAfter: offset)
-  }
-
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
-    try walk.read(from: file, into: buffer, at: offset)
+    return OpenedExtent(extent: PlainGrainExtent(tables, file, context))
   }
 }
