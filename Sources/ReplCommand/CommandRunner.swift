@@ -47,16 +47,17 @@ public struct CommandRunner: Sendable {
         answer.withLock { $0 = .failure(error) }
       }
     }
-    // The command has a deadline of its own; this loop only waits for its end.
+    // The command has a deadline of its own, and one that is cancelled a grace period: this loop only waits
+    // for its end.
+    var isCancelled = false
     while true {
-      if let result = answer.wait(seconds: 0.2, { $0 }) { return try result.get() }
-      guard isStopping() else { continue }
-      command.cancel()
-      // Asked to end, and ended after the grace period.
-      while true {
-        guard let result = answer.wait(seconds: 3600, { $0 }) else { continue }
-        if case .success(let done) = result { return done }
-        throw .stopped(arguments)
+      if let result = answer.wait(seconds: 0.2, { $0 }) {
+        if isCancelled, case .failure = result { throw .stopped(arguments) }
+        return try result.get()
+      }
+      if !isCancelled, isStopping() {
+        command.cancel()
+        isCancelled = true
       }
     }
   }
