@@ -128,13 +128,20 @@ extension SenderRuntime {
 
   // MARK: - Disks that were added
 
+  /// How long a seed session may take: until the next pass is due. A VM whose passes take all of its interval
+  /// gives its new disks a quarter of one, 30 s at most: without that they would never come to an end.
+  static func seedSeconds(interval: Double, passed: Double) -> Double {
+    max(interval - passed, min(30, interval / 4))
+  }
+
   /// Goes on with the disks that the pass left out, on the same view, until the next pass is due.
   private func seed(_ report: SourcePass.Report, _ view: VMView, _ vm: SenderConfig.VM, began: Int64) {
     let passed = Double(time.monotonicNanoseconds() - began) / 1e9
-    guard !report.deferred.isEmpty, !stop.isSet, passed < vm.intervalSeconds else { return }
+    guard !report.deferred.isEmpty, !stop.isSet else { return }
     let session = SeedSession(
       view: view, disks: report.deferred, settings: settings, state: state,
-      lastEpoch: report.point.reference.epoch, deadlineSeconds: vm.intervalSeconds - passed, stop: stop,
+      lastEpoch: report.point.reference.epoch,
+      deadlineSeconds: Self.seedSeconds(interval: vm.intervalSeconds, passed: passed), stop: stop,
       time: time, mustYield: { [self] in isPlaceWanted }
     ) { [board] running in
       board.update(view.vm) { $0.running = running }
