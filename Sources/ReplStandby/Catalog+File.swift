@@ -4,7 +4,7 @@ import ReplIO
 import ReplModel
 
 extension Catalog {
-  static let formatVersion = 1
+  static let formatVersion = 2
   private static let word = "vmrepl-catalog"
 
   /// Reads the catalog of a standby (`CatalogFormat`); nil when there is none.
@@ -42,7 +42,7 @@ extension Catalog {
     guard words.count >= 2, words[0] == word, let version = Int(words[1]), version > 0 else {
       throw .catalogDamaged(path: path, detail: "the header line is not a catalog's")
     }
-    guard version == formatVersion else {
+    guard version <= formatVersion else {
       throw .newerFormat(path: path, found: version, supported: formatVersion)
     }
     let json = bytes[(lineEnd + 1)...]
@@ -52,7 +52,8 @@ extension Catalog {
     guard HexText.encode(try checksum(json)) == words[2] else {
       throw .catalogDamaged(path: path, detail: "the checksum is wrong")
     }
-    guard let catalog: Catalog = RecordJSON.decode(Array(json)) else {
+    guard let catalog = version == 1 ? CatalogVersion1.decode(Array(json)) : RecordJSON.decode(Array(json))
+    else {
       throw .catalogDamaged(path: path, detail: "the JSON is not a catalog's")
     }
     if let contradiction = catalog.contradiction {

@@ -1,3 +1,4 @@
+import ReplIO
 import ReplModel
 
 /// What is known of one standby: whose it is, its disks, its recovery points, its epoch and fence.
@@ -29,20 +30,24 @@ public struct Catalog: Sendable, Hashable, Codable {
   public internal(set) var epoch: Epoch
   public internal(set) var fence: Fence?
   public internal(set) var divergence: Divergence?
+  public internal(set) var suspicion: Suspicion?
   public internal(set) var disks: [CatalogDisk]
   /// Newest last.
-  public internal(set) var points: [RecoveryPoint]
-  public internal(set) var vmxHash: Hash256?
-  public internal(set) var nvramHash: Hash256?
+  public internal(set) var kept: [KeptPoint]
+  /// The point that the disks hold; nil means the newest. Another one only after a failover to it.
+  public internal(set) var held: PointReference?
 
-  public var newest: RecoveryPoint? { points.last }
+  /// Newest last.
+  public var points: [RecoveryPoint] { kept.map(\.point) }
+  public var newest: RecoveryPoint? { kept.last?.point }
   /// `<slug>-<id>`, fixed at creation.
   public var directoryName: String { StandbyLayout.directory(slug: slug, standby: standby) }
 
   /// The entry of a disk; nil when the standby has no such disk.
   public func disk(_ id: DiskID) -> CatalogDisk? { disks.first { $0.disk == id } }
 
-  func hash(of file: SourceFile) -> Hash256? { file == .vmx ? vmxHash : nvramHash }
+  /// The kept point of this name; nil when there is none.
+  public func kept(_ reference: PointReference) -> KeptPoint? { kept.first { $0.reference == reference } }
 
   /// The reference that the next committed point gets.
   var nextReference: PointReference {
@@ -71,11 +76,16 @@ public struct CatalogDisk: Sendable, Hashable, Codable {
   public internal(set) var state: State
   /// A sync failed while it was seeding: what is in it must be written again before it is trusted.
   public internal(set) var isSuspect: Bool
+  /// The data file as the last settling left it; nil where the storage cannot tell, and before the first
+  /// point.
+  public internal(set) var generation: FileGeneration?
+  /// Path of the block device that holds the disk; nil when a file does.
+  public internal(set) var device: String?
 
   /// For callers that test their `StandbyFilesMaking`; the catalog's own come from offers.
   public init(
     disk: DiskID, slot: DiskSlot, fileStem: String, grid: PageGrid, keyID: KeyID, facts: DiskFacts,
-    state: State, isSuspect: Bool = false
+    state: State, isSuspect: Bool = false, generation: FileGeneration? = nil, device: String? = nil
   ) {
     self.disk = disk
     self.slot = slot
@@ -85,6 +95,8 @@ public struct CatalogDisk: Sendable, Hashable, Codable {
     self.facts = facts
     self.state = state
     self.isSuspect = isSuspect
+    self.generation = generation
+    self.device = device
   }
 
   /// Name of the data file, beside the descriptor.
@@ -107,6 +119,10 @@ extension Catalog {
       return "points \(older.reference) and \(newer.reference) are out of order"
     }
     if points.contains(where: { $0.vm != vm }) { return "a point belongs to another VM" }
+    if kept.contains(where: { !$0.facts.isEmpty && $0.facts.count != $0.point.disks.count }) {
+      return "a point has not one set of facts a disk"
+    }
+    if let held, kept(held) == nil { return "the disks hold point \(held), which is not kept" }
     if let fence, fence.epoch > epoch { return "the fence is newer than the epoch" }
     return nil
   }

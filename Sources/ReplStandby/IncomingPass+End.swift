@@ -144,7 +144,9 @@ extension IncomingPass {
   /// refuse a VMX or a descriptor that cannot be made.
   private func checkFiles(_ record: CommitRecord) throws(StandbyError) {
     var files = receivedFiles
-    for file in SourceFile.allCases where files[file] == nil { files[file] = try standby.readSource(file) }
+    for file in SourceFile.allCases where files[file] == nil {
+      if let hash = record.hash(of: file) { files[file] = try standby.home.sources.require(hash, file) }
+    }
     let disks = record.settledDisks(standby.catalog.disks)
     _ = try standby.makeFiles(
       record.point, vmx: files[.vmx], nvram: files[.nvram], disks: disks, startable: false)

@@ -20,7 +20,7 @@ public final class IncomingPass: IncomingBatches {
   let journalName: String
   /// Hashes of the source files that are here, kept or in the journal.
   var heldFiles: [SourceFile: Hash256]
-  /// Those that came on this connection.
+  /// Those that are in the journal and fit the offer.
   var receivedFiles: [SourceFile: [UInt8]] = [:]
   var counts: [PageCounts]
   var failure: Failure?
@@ -46,11 +46,14 @@ public final class IncomingPass: IncomingBatches {
     self.offer = offer
     var held: [SourceFile: Hash256] = [:]
     for file in SourceFile.allCases {
-      if let bytes = try standby.readSource(file) { held[file] = sourceHash(bytes) }
+      if let hash = offer.hash(of: file), try standby.home.sources.holds(hash, file) { held[file] = hash }
     }
     let opening = try JournalOpening(standby: standby, offer: offer)
     targets = try opening.targets()
-    held.merge(try opening.replay()) { _, later in later }
+    for (file, bytes) in try opening.replay() where sourceHash(bytes) == offer.hash(of: file) {
+      held[file] = offer.hash(of: file)
+      receivedFiles[file] = bytes
+    }
     journal = opening.writer
     journalName = opening.name
     heldFiles = held

@@ -102,14 +102,15 @@ struct JournalOpening {
     return disk
   }
 
-  /// Takes into account what was left: the overlays follow, and the hashes of the files that came are the
-  /// answer.
-  func replay() throws(StandbyError) -> [SourceFile: Hash256] {
+  /// Takes into account what was left: the overlays follow, and the files that came are the answer.
+  func replay() throws(StandbyError) -> [SourceFile: [UInt8]] {
     guard let left else { return [:] }
-    var files: [SourceFile: Hash256] = [:]
+    var files: [SourceFile: [UInt8]] = [:]
     try left.rewind()
     while let record = try left.next() {
-      if record.type == .file, let file = FileRecord(record) { files[file.file] = file.hash }
+      if record.type == .file, let file = FileRecord(record) {
+        files[file.file] = Array(file.content)
+      }
       guard record.type == .batch, let batch = BatchRecord(record, disks: left.header.description.disks)
       else {
         continue

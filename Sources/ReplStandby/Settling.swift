@@ -213,14 +213,9 @@ final class Settling {
   /// The file of the new point: the one that came, or else the one that is here already.
   private func sourceFile(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
     guard let hash = commit.hash(of: file) else { return nil }
-    let held = try standby.readSource(file)
-    if let held, sourceHash(held) == hash { return held }
-    guard let bytes = files[file] else {
-      throw .damagedFile(file, detail: "the kept copy is not the point's")
-    }
-    try storing { () throws(IOError) in
-      try standby.home.privateDirectory.replaceFile(StandbyLayout.source(file), with: bytes)
-    }
+    if case .bytes(let held) = try standby.home.sources.find(hash, file) { return held }
+    guard let bytes = files[file] else { return try standby.home.sources.require(hash, file) }
+    try standby.home.sources.keep(bytes, hash)
     return bytes
   }
 
@@ -231,11 +226,12 @@ final class Settling {
     // What is written here would take away a fence that somebody raised without the lock.
     try standby.checkFence()
     try standby.update { catalog in
-      catalog.points = (catalog.newest.map { [$0] } ?? []) + [point]
+      catalog.keepFacts(before: disks)
+      catalog.kept =
+        catalog.kept.suffix(1)
+        + [KeptPoint(point: point, vmxHash: commit.vmxHash, nvramHash: commit.nvramHash, facts: [])]
       catalog.disks = disks
       catalog.displayName = commit.displayName
-      catalog.vmxHash = commit.vmxHash
-      catalog.nvramHash = commit.nvramHash
     }
   }
 

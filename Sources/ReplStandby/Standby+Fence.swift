@@ -21,35 +21,28 @@ extension Standby {
     }
   }
 
-  /// Writes the files beside the disks anew for the newest point; `startable` at failover. Nothing without a
-  /// point.
+  /// Writes the files beside the disks anew for the point that the disks hold; `startable` at failover.
+  /// Nothing without a point.
   public func placeFiles(startable: Bool) throws(StandbyError) {
-    guard let point = catalog.newest else { return }
-    let source = try heldSourceFiles()
-    try place(point, vmx: source.vmx, nvram: source.nvram, disks: catalog.disks, startable: startable)
+    guard let kept = catalog.heldPoint else { return }
+    try place(
+      kept.point, vmx: try source(.vmx, of: kept), nvram: try source(.nvram, of: kept),
+      disks: catalog.disks(of: kept), startable: startable)
   }
 
-  /// The VMX and NVRAM of the newest point as the source has them.
-  func heldSourceFiles() throws(StandbyError) -> (vmx: [UInt8]?, nvram: [UInt8]?) {
-    (try heldSource(.vmx), try heldSource(.nvram))
+  /// The source's file as it was at a point; nil when the point has none.
+  func source(_ file: SourceFile, of kept: KeptPoint) throws(StandbyError) -> [UInt8]? {
+    guard let hash = kept.hash(of: file) else { return nil }
+    return try home.sources.require(hash, file)
   }
 
-  private func heldSource(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
-    try StartCheck.heldSource(file, catalog, home.privateDirectory)
-  }
-
-  /// The kept copy, whatever is in it.
-  func readSource(_ file: SourceFile) throws(StandbyError) -> [UInt8]? {
-    try StartCheck.readSource(file, home.privateDirectory)
-  }
-
-  /// Throws, and names the file, when the newest point cannot be started: a disk file is not there or not
-  /// what the catalog says, or the files beside the disks cannot be made. Changes nothing.
+  /// Throws, and names the file, when the point that the disks hold cannot be started: a disk file is not
+  /// there or not what the catalog says, or the files beside the disks cannot be made. Changes nothing.
   public func checkStartable() throws(StandbyError) {
-    guard let point = catalog.newest else { return }
+    guard let kept = catalog.heldPoint else { return }
     try StartCheck(
-      files: store.files, directory: home.directory, privateDirectory: home.privateDirectory,
-      catalog: catalog, point: point
+      files: store.files, directory: home.directory, sources: home.sources, catalog: catalog,
+      point: kept.point
     ).run()
   }
 

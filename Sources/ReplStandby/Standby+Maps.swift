@@ -110,7 +110,8 @@ extension Standby {
     let renewed = DiskPoint(
       disk: member.disk, slot: member.slot, grid: member.grid, keyID: keyID, root: root)
     try update { catalog in
-      catalog.points[catalog.points.count - 1] = point.replacing(renewed)
+      catalog.kept[catalog.kept.count - 1] = catalog.kept[catalog.kept.count - 1]
+        .replacing(point: point.replacing(renewed))
       for index in catalog.disks.indices where catalog.disks[index].disk == entry.disk {
         catalog.disks[index].keyID = keyID
       }

@@ -95,7 +95,7 @@ extension Standby {
 
   /// Enters disks that are new or come back, durably; both begin with a first copy.
   func enterDisks(_ offer: PassOffer) throws(StandbyError) {
-    var (disks, points) = (catalog.disks, catalog.points)
+    var (disks, kept) = (catalog.disks, catalog.kept)
     for offered in offer.disks {
       guard let index = disks.firstIndex(where: { $0.disk == offered.disk }) else {
         disks.append(
@@ -108,14 +108,14 @@ extension Standby {
       if disks[index].state == .ready { continue }
       // Its first copy overwrites what an older point may still need of it: that point ends here, and says
       // so.
-      points = points.dropLast().filter { $0.disk(offered.disk) == nil } + points.suffix(1)
+      kept = kept.dropLast().filter { $0.point.disk(offered.disk) == nil } + kept.suffix(1)
       (disks[index].state, disks[index].grid) = (.seeding, offered.grid)
       (disks[index].slot, disks[index].keyID, disks[index].facts) = (
         offered.slot, offered.keyID, offered.facts
       )
     }
-    if disks != catalog.disks || points != catalog.points {
-      try update { ($0.disks, $0.points) = (disks, points) }
+    if disks != catalog.disks || kept != catalog.kept {
+      try update { ($0.disks, $0.kept) = (disks, kept) }
     }
   }
 

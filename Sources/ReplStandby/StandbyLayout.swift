@@ -15,6 +15,9 @@ enum StandbyLayout {
   static let undoSuffix = ".undo"
   /// An undo file that is not sealed yet.
   static let unsealedSuffix = ".undo.new"
+  /// VMX and NVRAM files of all kept points, by the hash of their content.
+  static let filesDirectory = "files"
+  /// Where format 1 kept those of the newest point.
   static let sourceVMX = "source.vmx"
   static let sourceNVRAM = "source.nvram"
   static let mapsDirectory = "maps"

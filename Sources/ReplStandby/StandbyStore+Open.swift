@@ -56,7 +56,7 @@ extension StandbyStore {
     let catalog = Catalog(
       standby: .random(), slug: StandbyLayout.slug(of: displayName), vm: vm, displayName: displayName,
       owner: owner, receiver: receiver, createdAt: time.wallTime(), epoch: Epoch(1), fence: nil,
-      divergence: nil, disks: [], points: [], vmxHash: nil, nvramHash: nil)
+      divergence: nil, suspicion: nil, disks: [], kept: [], held: nil)
     let name = catalog.directoryName
     guard try !storing({ () throws(IOError) in try root.contains(name) }) else {
       throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(name)"])

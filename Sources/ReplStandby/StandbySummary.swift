@@ -58,12 +58,9 @@ extension StandbyStore {
   /// Throws, and names the file, when the point that a failover would start cannot be started. Needs no lock.
   public func checkStartable(_ summary: StandbySummary) throws(StandbyError) {
     guard let catalog = summary.catalog, let point = summary.newestPoint else { return }
-    let (directory, hidden) = try storing { () throws(IOError) in
-      let directory = try root.openDirectory(summary.directory)
-      return (directory, try directory.openDirectory(StandbyLayout.privateDirectory))
-    }
+    let home = try storing { () throws(IOError) in try StandbyHome.open(summary.directory, in: root) }
     try StartCheck(
-      files: files, directory: directory, privateDirectory: hidden, catalog: catalog, point: point
+      files: files, directory: home.directory, sources: home.sources, catalog: catalog, point: point
     ).run()
   }
 

@@ -5,19 +5,21 @@ import ReplModel
 struct StartCheck {
   let files: any StandbyFilesMaking
   let directory: any StorageDirectory
-  let privateDirectory: any StorageDirectory
+  let sources: SourceFiles
   let catalog: Catalog
   let point: RecoveryPoint
 
   func run() throws(StandbyError) {
     try checkDisks()
     // The files of a point that is not settled yet are checked when settling makes them.
-    guard point == catalog.newest else { return }
-    let members = point.disks.compactMap { catalog.disk($0.disk) }
+    guard let kept = catalog.kept(point.reference) else { return }
+    var held: [SourceFile: [UInt8]] = [:]
+    for file in SourceFile.allCases {
+      if let hash = kept.hash(of: file) { held[file] = try sources.require(hash, file) }
+    }
     let request = StandbyFilesRequest(
-      vm: catalog.vm, displayName: catalog.displayName, slug: catalog.slug, point: point, disks: members,
-      sourceVMX: try Self.heldSource(.vmx, catalog, privateDirectory),
-      sourceNVRAM: try Self.heldSource(.nvram, catalog, privateDirectory), isStartable: true)
+      vm: catalog.vm, displayName: catalog.displayName, slug: catalog.slug, point: point,
+      disks: catalog.disks(of: kept), sourceVMX: held[.vmx], sourceNVRAM: held[.nvram], isStartable: true)
     _ = try files.files(for: request).checked(besides: catalog.disks)
   }
 
@@ -42,33 +44,6 @@ struct StartCheck {
         throw .diverged(
           disk: disk.disk, page: nil, detail: "\(path) has \(size) bytes, not \(member.grid.sizeBytes)")
       }
-    }
-  }
-
-  /// The kept copy, when it is the newest point's; nil when the point has none.
-  static func heldSource(
-    _ file: SourceFile, _ catalog: Catalog, _ directory: any StorageDirectory
-  ) throws(StandbyError) -> [UInt8]? {
-    guard let hash = catalog.hash(of: file) else { return nil }
-    guard let bytes = try readSource(file, directory) else {
-      throw .damagedFile(
-        file, detail: "the kept copy \(directory.path)/\(StandbyLayout.source(file)) is gone")
-    }
-    guard sourceHash(bytes) == hash else {
-      throw .damagedFile(
-        file, detail: "the kept copy \(directory.path)/\(StandbyLayout.source(file)) is damaged")
-    }
-    return bytes
-  }
-
-  /// The kept copy, whatever is in it.
-  static func readSource(
-    _ file: SourceFile, _ directory: any StorageDirectory
-  ) throws(StandbyError) -> [UInt8]? {
-    try storing { () throws(IOError) in
-      let name = StandbyLayout.source(file)
-      guard try directory.contains(name) else { return nil }
-      return try directory.readFile(name, limitBytes: Limits.sourceFileBytes)
     }
   }
 }

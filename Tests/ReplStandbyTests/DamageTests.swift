@@ -235,7 +235,7 @@ import Testing
     let directory = try #require(try Bench.store(on: machine).standbys().first).directory
     let hidden = try machine.disk("store").openDirectory(directory).openDirectory(".repl")
     let good = try Bench.bytes(of: hidden.openFile("catalog", .read))
-    let newer = Array("vmrepl-catalog 2 ".utf8) + good.dropFirst(17)
+    let newer = Array("vmrepl-catalog 3 ".utf8) + good.dropFirst(17)
     var variants = [newer, [], Array(good.dropLast()), good + [0x20], Array("vmrepl-catalog\n".utf8)]
     for offset in [0, 20, good.count / 2, good.count - 2] {
       var bytes = good
@@ -248,7 +248,7 @@ import Testing
       let summary = try #require(try store.standbys().first)
       #expect(summary.catalog == nil, "variant \(index)")
       switch summary.problem {
-      case .newerFormat(let path, 2, 1): #expect(index == 0 && path.hasSuffix("/.repl/catalog"))
+      case .newerFormat(let path, 3, 2): #expect(index == 0 && path.hasSuffix("/.repl/catalog"))
       case .catalogDamaged(let path, _): #expect(index > 0 && path.hasSuffix("/.repl/catalog"))
       default: Issue.record("variant \(index): \(String(describing: summary.problem))")
       }
