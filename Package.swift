@@ -109,7 +109,9 @@ let package = Package(
     tests(
       "ReplStandbyTests",
       ["ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplStandby", "ReplTestKit"]),
-    tests("ReplTransportTests", ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS", "ReplTransport"]),
+    tests(
+      "ReplTransportTests",
+      ["ReplIO", "ReplModel", "ReplProtocol", "ReplTLS", "ReplTestKit", "ReplTransport"]),
     tests(
       "ReplSourceTests",
       [

@@ -9,15 +9,15 @@ extension EndToEnd {
     private static let megabyte = 256
 
     /// 16 MiB of incompressible data, so that bytes on the wire say which pages travelled.
-    private func makeLab() throws -> (Lab, CuttingProxy, FlatDisk) {
+    private func makeLab() throws -> (Lab, FaultyProxy, FlatDisk) {
       let lab = try Lab()
       try lab.addDisk(subformat: "monolithicFlat", sizeBytes: 16 << 20)
       try lab.writeVMX()
       let disk = FlatDisk(path: "\(lab.sourceFolder)/web01-flat.vmdk")
       var random = SeededRandom(seed: 7)
       try disk.write(pages: Array(0..<(16 * Self.megabyte))) { _ in Self.noise(&random) }
-      let proxy = try CuttingProxy(to: lab.port)
-      try lab.configure(through: proxy.port)
+      let proxy = try FaultyProxy(to: UInt16(lab.port))
+      try lab.configure(through: Int(proxy.port))
       try lab.startReceiver()
       return (lab, proxy, disk)
     }
@@ -33,12 +33,12 @@ extension EndToEnd {
     func firstCopy() throws {
       let (lab, proxy, _) = try makeLab()
       defer { proxy.stop() }
-      proxy.plan((1...5).map { .init(direction: .toReceiver, afterBytes: 2_300_000 + $0 * 4321) })
+      proxy.plan((1...5).map { .init(direction: .toServer, afterBytes: 2_300_000 + $0 * 4321) })
       try lab.pass()
       try lab.expectIdentical()
       #expect(proxy.connections == 6)
       // What was on its way at each cut may travel again; the whole disk five times may not.
-      #expect(proxy.bytesToReceiver < 28 << 20, "sent \(proxy.bytesToReceiver)")
+      #expect(proxy.bytesToServer < 28 << 20, "sent \(proxy.bytesToServer)")
     }
 
     @Test("a pass that is cut at random bytes in either direction commits in the end")
@@ -55,8 +55,8 @@ extension EndToEnd {
         let isUp = Bool.random(using: &random)
         let most = isUp ? 700_000 : 9_000
         let cuts = (0..<3).map { _ in
-          CuttingProxy.Cut(
-            direction: isUp ? .toReceiver : .toSender, afterBytes: Int.random(in: 1...most, using: &random))
+          FaultyProxy.Fault(
+            direction: isUp ? .toServer : .toClient, afterBytes: Int.random(in: 1...most, using: &random))
         }
         proxy.plan(cuts)
         try lab.pass()
@@ -74,19 +74,19 @@ extension EndToEnd {
       try disk.write(pages: Array(100..<200)) { _ in Self.noise(&random) }
       proxy.resetCounts()
       try lab.pass()
-      let whole = proxy.bytesToSender
+      let whole = proxy.bytesToClient
       var adopted = 0
       var passes = 2
       // The answer to the commit is the last long message to the sender: cuts near the end must hit it.
       for cut in stride(from: whole - 1500, to: whole, by: 50) where adopted < 3 {
         try disk.write(pages: Array(100..<200)) { _ in Self.noise(&random) }
         proxy.resetCounts()
-        proxy.plan([.init(direction: .toSender, afterBytes: cut)])
+        proxy.plan([.init(direction: .toClient, afterBytes: cut)])
         try lab.pass()
         passes += 1
         #expect(try lab.isIdentical(disk: 0))
         #expect(
-          proxy.bytesToReceiver < 600 << 10, "100 pages, sent \(proxy.bytesToReceiver) with a cut at \(cut)")
+          proxy.bytesToServer < 600 << 10, "100 pages, sent \(proxy.bytesToServer) with a cut at \(cut)")
         let log = try #require(lab.receiver?.errors)
         #expect(log.components(separatedBy: "pass-committed").count - 1 == passes, "each pass counts once")
         // The first session ended after its commit, and the second had nothing to commit.
@@ -112,9 +112,9 @@ extension EndToEnd {
       let changed = Array(0..<2048)
       try disk.write(pages: changed) { _ in Self.noise(&random) }
       // The sender dies when half of 8 MiB is through.
-      proxy.plan((0..<40).map { _ in .init(direction: .toReceiver, afterBytes: 4 << 20) })
+      proxy.plan((0..<40).map { _ in .init(direction: .toServer, afterBytes: 4 << 20) })
       let pass = try lab.startPass()
-      try eventually("half of the pass is through") { proxy.bytesToReceiver >= 4 << 20 }
+      try eventually("half of the pass is through") { proxy.bytesToServer >= 4 << 20 }
       try eventually("the cut") { proxy.connections >= 2 || !pass.process.isRunning }
       pass.signal(SIGKILL)
       try pass.finish(seconds: 10)
@@ -125,7 +125,7 @@ extension EndToEnd {
       proxy.resetCounts()
       try lab.pass()
       try lab.expectIdentical()
-      #expect(proxy.bytesToReceiver < 7 << 20, "8 MiB less the head start, sent \(proxy.bytesToReceiver)")
+      #expect(proxy.bytesToServer < 7 << 20, "8 MiB less the head start, sent \(proxy.bytesToServer)")
     }
 
     @Test("a lost or foreign digest map is learned from the receiver: only real differences travel")
@@ -150,7 +150,7 @@ extension EndToEnd {
         proxy.resetCounts()
         try lab.pass()
         try lab.expectIdentical()
-        #expect(proxy.bytesToReceiver < 200_000, "\(damage): ten pages, sent \(proxy.bytesToReceiver)")
+        #expect(proxy.bytesToServer < 200_000, "\(damage): ten pages, sent \(proxy.bytesToServer)")
       }
     }
 
@@ -163,7 +163,7 @@ extension EndToEnd {
       try lab.stopReceiver()
       try FileManager.default.removeItem(atPath: "\(lab.folder)/sender-state")
       let standby = try FileManager.default.contentsOfDirectory(atPath: lab.storeFolder)
-      try lab.configure(through: proxy.port)
+      try lab.configure(through: Int(proxy.port))
       try lab.startReceiver()
       var random = SeededRandom(seed: 11)
       try disk.write(pages: [5, 6]) { _ in Self.noise(&random) }
@@ -171,7 +171,7 @@ extension EndToEnd {
       try lab.pass()
       try lab.expectIdentical()
       #expect(try FileManager.default.contentsOfDirectory(atPath: lab.storeFolder) == standby)
-      #expect(proxy.bytesToReceiver < 100_000, "two pages, sent \(proxy.bytesToReceiver)")
+      #expect(proxy.bytesToServer < 100_000, "two pages, sent \(proxy.bytesToServer)")
     }
 
     @Test(
@@ -182,10 +182,10 @@ extension EndToEnd {
       try lab.pass()
       var random = SeededRandom(seed: 12)
       try disk.write(pages: Array(0..<1024)) { _ in Self.noise(&random) }
-      proxy.plan([.init(direction: .toReceiver, afterBytes: 2 << 20)])
+      proxy.plan([.init(direction: .toServer, afterBytes: 2 << 20)])
       proxy.resetCounts()
       let pass = try lab.startPass()
-      try eventually("half of the pass is through") { proxy.bytesToReceiver >= 2 << 20 }
+      try eventually("half of the pass is through") { proxy.bytesToServer >= 2 << 20 }
       try lab.stopReceiver(SIGKILL)
       try lab.startReceiver()
       let result = try pass.finish(seconds: 60)

@@ -3,6 +3,7 @@ import ReplIO
 import ReplModel
 import ReplProtocol
 import ReplTLS
+import ReplTestKit
 import Testing
 
 @testable import ReplTransport
@@ -131,18 +132,20 @@ struct HostilePeerTests {
   func cuts() throws {
     let seed = Int.random(in: 0...999_999)
     print("cuts: seed \(seed)")
-    let whole = try CuttingProxy(to: server.port, cut: .toServer, after: .max)
-    #expect(converse(whole.port) == nil)
-    let total = whole.passed
+    let proxy = try FaultyProxy(to: server.port)
+    defer { proxy.stop() }
+    #expect(converse(proxy.port) == nil)
+    let total = (toServer: proxy.bytesToServer, toClient: proxy.bytesToClient)
     #expect(total.toServer > 1000 && total.toClient > 1000)
-    for direction in CuttingProxy.Direction.allCases {
+    for direction in FaultyProxy.Direction.allCases {
       let length = direction == .toServer ? total.toServer : total.toClient
       // Every byte of the last frames and a sample of the handshake.
       let start = seed % 11
       let positions = Array(stride(from: start, to: length - 60, by: 11)) + Array((length - 60)..<length)
       for position in positions {
-        let proxy = try CuttingProxy(
-          to: server.port, cut: direction, after: position, reset: position % 2 == 1)
+        proxy.plan([
+          .init(direction: direction, afterBytes: position, kind: position % 2 == 1 ? .reset : .cut)
+        ])
         let watch = Stopwatch()
         if let error = converse(proxy.port) {
           #expect(isCut(error), "\(direction) \(position): \(error)")
@@ -151,7 +154,6 @@ struct HostilePeerTests {
           #expect(position > length - 70, "\(direction) \(position)")
         }
         #expect(watch.seconds < 5, "\(direction) \(position)")
-        try proxy.finish()
       }
     }
     for ending in server.endings.withLock({ $0 }) { #expect(isCut(ending), "\(ending)") }

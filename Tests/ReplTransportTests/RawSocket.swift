@@ -2,7 +2,7 @@ import Glibc
 import ReplIO
 import ReplModel
 
-/// Plain TCP on 127.0.0.0/8 for hostile peers and the proxy. Closes with the object.
+/// Plain TCP on 127.0.0.0/8 for hostile peers. Closes with the object.
 final class RawSocket: Sendable {
   let descriptor: Int32
 
@@ -88,54 +88,6 @@ final class RawSocket: Sendable {
     return withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-  }
-}
-
-/// A TCP proxy for one connection that cuts it after a number of bytes in one direction.
-final class CuttingProxy: Sendable {
-  enum Direction: CaseIterable, Sendable { case toServer, toClient }
-
-  let port: UInt16
-  private let counts = Monitor<(toServer: Int, toClient: Int)>((0, 0))
-  private let done: Background<Void>
-
-  /// `limit` bytes pass in `direction`, then both connections are closed (or reset).
-  init(to server: UInt16, cut direction: Direction, after limit: Int, reset: Bool = false) throws {
-    let (listening, port) = try RawSocket.listening()
-    self.port = port
-    let counts = self.counts
-    done = Background("proxy") {
-      guard let client = listening.accept() else { return }
-      let upstream = try RawSocket(port: server)
-      Self.forward(client, upstream, direction, limit, counts)
-      if reset { [client, upstream].forEach { $0.closeWithReset() } }
-    }
-  }
-
-  /// Bytes that passed until now.
-  var passed: (toServer: Int, toClient: Int) { counts.withLock { $0 } }
-
-  func finish() throws { try done.value() }
-
-  private static func forward(
-    _ client: RawSocket, _ server: RawSocket, _ direction: Direction, _ limit: Int,
-    _ counts: Monitor<(toServer: Int, toClient: Int)>
-  ) {
-    while true {
-      var entries = [client, server].map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
-      guard poll(&entries, 2, 20_000) > 0 else { return }
-      for (index, way) in [Direction.toServer, .toClient].enumerated() where entries[index].revents != 0 {
-        let (from, to) = index == 0 ? (client, server) : (server, client)
-        let before = counts.withLock { index == 0 ? $0.toServer : $0.toClient }
-        let bytes = from.receive(seconds: 0)
-        guard !bytes.isEmpty else { return }
-        let allowed = way == direction ? bytes.prefix(limit - before) : bytes[...]
-        to.send(allowed)
-        let now = before + allowed.count
-        counts.withLock { if index == 0 { $0.toServer = now } else { $0.toClient = now } }
-        if way == direction, now == limit { return }
       }
     }
   }
