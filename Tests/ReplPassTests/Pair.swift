@@ -53,7 +53,9 @@ final class Pair: Sendable {
 
   private let current: Mutex<Current>
   private let listener: Listener
-  private let tls: TLSContext
+  /// The sender's and the receiver's: a relay between them has both.
+  let tls: TLSContext
+  let serverTLS: TLSContext
   private let folder: String
 
   init() throws {
@@ -64,7 +66,7 @@ final class Pair: Sendable {
     tls = try TLSContext(
       role: .client, identity: source,
       policy: PeerPolicy(pinned: [.init(name: "receiver", fingerprint: target.fingerprint)]))
-    let serverTLS = try TLSContext(
+    serverTLS = try TLSContext(
       role: .server, identity: target,
       policy: PeerPolicy(pinned: [.init(name: "primary", fingerprint: source.fingerprint)]))
     listener = try Listener(
@@ -135,8 +137,8 @@ final class Pair: Sendable {
   }
 
   /// One pass of a new sender process on the sender's machine.
-  func pass(_ images: [[UInt8]]) throws -> SourcePass.Report {
-    try pass(view(images.map { MemoryDisk($0) }))
+  func pass(_ images: [[UInt8]], through port: UInt16? = nil) throws -> SourcePass.Report {
+    try pass(view(images.map { MemoryDisk($0) }), through: port)
   }
 
   /// A view of disks in memory.
@@ -153,18 +155,27 @@ final class Pair: Sendable {
       stillness: Stillness(vmxPath: "\(folder)/web01.vmx", files: []))
   }
 
-  func settings(retryLimit: Int = 1) -> SourceSettings {
+  /// Where the receiver listens.
+  var port: UInt16 { listener.localPort }
+  /// Connections that the receiver has not let go of.
+  var connectionCount: Int { listener.connectionCount }
+  /// Connections that were not let in, as sentences.
+  var failures: [String] { current.withLock { $0.failures } }
+
+  /// `through` is where the sender connects to, when it is not the receiver.
+  func settings(retryLimit: Int = 1, through port: UInt16? = nil) -> SourceSettings {
     SourceSettings(
-      receiver: HostPort(host: "127.0.0.1", port: listener.localPort), tls: tls, productVersion: "0.1.0",
+      receiver: HostPort(host: "127.0.0.1", port: port ?? self.port), tls: tls, productVersion: "0.1.0",
       retryLimit: retryLimit)
   }
 
   var epoch: Epoch? { current.withLock { $0.epoch } }
 
   /// One pass of a new sender process on the sender's machine.
-  func pass(_ view: VMView) throws -> SourcePass.Report {
+  func pass(_ view: VMView, through port: UInt16? = nil) throws -> SourcePass.Report {
     let pass = SourcePass(
-      view: view, settings: settings(), state: try SourceState(root: sender.disk("state")), lastEpoch: epoch,
+      view: view, settings: settings(through: port), state: try SourceState(root: sender.disk("state")),
+      lastEpoch: epoch,
       stop: StopSignal(), time: SystemTime(), progress: { _ in })
     let report = try pass.run()
     current.withLock { $0.epoch = report.point.reference.epoch }
@@ -173,7 +184,9 @@ final class Pair: Sendable {
 
   /// What the standby disks hold; nil before they exist.
   func standby() throws -> (images: [[UInt8]], catalog: Catalog, isSettling: Bool)? {
-    guard let summary = try store().standbys().first, let catalog = summary.catalog else { return nil }
+    let all = try store().standbys()
+    guard let summary = all.first(where: { $0.catalog?.vm == Self.vm }), let catalog = summary.catalog
+    else { return nil }
     let home = try receiver.disk("store").openDirectory(summary.directory)
     var images: [[UInt8]] = []
     for disk in Self.disks {
