@@ -136,7 +136,9 @@ final class Conversation: Sendable {
     case .wire(let error): message = ErrorMessage(error)
     case .standby(let error): message = ErrorMessage(error.number, text: "\(error)")
     case .stopping: message = ErrorMessage(.shuttingDown, text: "\(error)", retryAfterSeconds: 5)
-    case .transport: message = nil
+    // The peer's own fault, which it must learn; a connection that broke can be told nothing.
+    case .transport(let error):
+      message = error.code == .frame ? error.protocolError.map(ErrorMessage.init) : nil
     case .timedOut: message = ErrorMessage(.timedOut, text: "\(error)")
     case .notSeeding: message = ErrorMessage(.notSeeding, text: "\(error)")
     case .source, .digest, .io, .resent, .receiverChanged, .fuzzyInterrupted:
