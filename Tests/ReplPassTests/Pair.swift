@@ -137,12 +137,16 @@ final class Pair: Sendable {
   }
 
   /// One pass of a new sender process on the sender's machine.
-  func pass(_ images: [[UInt8]], through port: UInt16? = nil) throws -> SourcePass.Report {
-    try pass(view(images.map { MemoryDisk($0) }), through: port)
+  func pass(
+    _ images: [[UInt8]], vmx: String = "displayName = \"web01\"\n", through port: UInt16? = nil
+  ) throws -> SourcePass.Report {
+    try pass(view(images.map { MemoryDisk($0) }, vmx: vmx), through: port)
   }
 
   /// A view of disks in memory.
-  func view(_ images: [MemoryDisk], ids: [DiskID] = Pair.disks) -> VMView {
+  func view(
+    _ images: [MemoryDisk], ids: [DiskID] = Pair.disks, vmx: String = "displayName = \"web01\"\n"
+  ) -> VMView {
     let disks = zip(ids, images).enumerated().map { index, pair in
       ViewDisk(
         id: pair.0, slot: DiskSlot(bus: .scsi, controller: 0, unit: index)!, image: pair.1,
@@ -151,7 +155,7 @@ final class Pair: Sendable {
     return VMView(
       vm: Self.vm, displayName: "web01", frozenAt: SystemTime().wallTime(), label: .crashConsistent,
       disks: disks,
-      vmx: Array("displayName = \"web01\"\n".utf8), nvram: nil,
+      vmx: Array(vmx.utf8), nvram: nil,
       stillness: Stillness(vmxPath: "\(folder)/web01.vmx", files: []))
   }
 

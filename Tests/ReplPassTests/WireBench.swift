@@ -16,6 +16,8 @@ final class WireBench {
   private var random: SeededRandom
   /// What the sender was last told is committed.
   private(set) var version: [[UInt8]]
+  /// The frames of the last pass with a fault.
+  private(set) var seen: [FrameRelay.Passing] = []
   /// Number of the newest point that the receiver holds.
   private var number: UInt64 = 0
 
@@ -59,14 +61,15 @@ final class WireBench {
     disk.replaceSubrange((page * 4096)..<end, with: bytes[0..<(end - page * 4096)])
   }
 
-  /// A page of each disk changes, the last one among them now and then, and one becomes zero.
+  /// A page of each disk changes, the last one now and then, and another one becomes zero.
   private func nextVersion() -> [[UInt8]] {
     var next = version
     for disk in next.indices {
-      let pages = (Self.sizes[disk] + 4095) / 4096
-      Self.fill(&next[disk], random.chance(1, of: 4) ? pages - 1 : number(below: pages), seed: random.next())
+      let last = (Self.sizes[disk] + 4095) / 4096 - 1
+      Self.fill(
+        &next[disk], random.chance(1, of: 4) ? last : 8 + number(below: last - 8), seed: random.next())
     }
-    Self.fill(&next[0], number(below: 24), seed: nil)
+    Self.fill(&next[0], number(below: 8), seed: nil)
     return next
   }
 
@@ -77,6 +80,7 @@ final class WireBench {
     let next = nextVersion()
     relay.tamper(tamper)
     let outcome = try pass(next, through: port ?? relay.port, context)
+    seen = relay.seen
     // P1 and P2: one of the two versions, whole, and the new one when the sender was told so.
     try check(allowed: outcome.isCommitted ? [next] : [version, next], context)
     relay.tamper(nil)
@@ -100,7 +104,9 @@ final class WireBench {
       let seconds = Double(SystemTime().monotonicNanoseconds() - began) / 1e9
       #expect(seconds < Self.passSeconds, "\(context): took \(seconds) s")
     }
-    do { return .committed(try pair.pass(images, through: port)) } catch let error as PassError {
+    // A file travels with every new version, too.
+    let vmx = "displayName = \"web01\"\nannotation = \"\(images[0].reduce(0) { $0 &+ Int($1) })\"\n"
+    do { return .committed(try pair.pass(images, vmx: vmx, through: port)) } catch let error as PassError {
       let text = "\(error)"
       #expect(text.utf8.count > 10 && !text.utf8.contains { $0 < 0x20 || $0 == 0x7F }, "\(context): \(text)")
       return .failed(error)
