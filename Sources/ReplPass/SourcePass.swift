@@ -30,6 +30,8 @@ public final class SourcePass: Sendable {
     var readBytes: Int64 = 0
     var changedBytes: Int64 = 0
     var lastEpoch: Epoch?
+    /// A commit may have reached the receiver: only then can it hold the pass already.
+    var isCommitOffered = false
   }
 
   /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the
@@ -107,6 +109,7 @@ public final class SourcePass: Sendable {
     let accept = try conversation.offer(offer)
     shared.withLock { $0.lastEpoch = accept.epoch }
     let isCommitted = accept.isCommitted(offer)
+    if isCommitted { try checkCommitWasOffered() }
     if !isCommitted {
       guard try selection.agrees(with: accept, agreement.features) else {
         try conversation.send(Goodbye(reason: "offered again with other disks"))
@@ -116,6 +119,7 @@ public final class SourcePass: Sendable {
     let maps = try source.openMaps(accept, key: key, vm: view.vm, in: state, isCommitted: isCommitted)
     if isCommitted, let newest = accept.newest {
       // The answer to the commit was lost; opening the maps has adopted it.
+      try checkAdopted(maps, accept: accept, newest: newest)
       return try finishAdopted(conversation, offer: offer, accept: accept, newest: newest)
     }
     setPhase("compare")
@@ -130,6 +134,32 @@ public final class SourcePass: Sendable {
     let transfer = SourceTransfer(pass: self, stream: stream, offer: offer, accept: accept)
     let (point, settleFailure) = try transfer.run()
     return report(point, conversation, settleFailure: settleFailure)
+  }
+
+  /// A receiver that names a pass whose commit it cannot have seen is wrong, and nothing of it is there.
+  private func checkCommitWasOffered() throws(PassError) {
+    guard !shared.withLock({ $0.isCommitOffered }) else { return }
+    throw .wire(
+      .value(
+        .accept, field: "newest.pass", found: "\(id), this pass",
+        expected: "an earlier one: no commit was sent"
+      ))
+  }
+
+  /// As at every commit, both sides must have the same roots.
+  private func checkAdopted(
+    _ maps: [SourceDiskMaps], accept: Accept, newest: Accept.Newest
+  ) throws(PassError) {
+    for (map, answer) in zip(maps, accept.disks) where newest.disks?.contains(answer.disk) ?? true {
+      let root: Root
+      do throws(DigestError) { root = try map.base.root() } catch { throw .digest(error) }
+      guard root == answer.effectiveRoot else {
+        throw .wire(
+          .value(
+            .accept, field: "disks.effectiveRoot", found: "\(answer.effectiveRoot) of disk \(answer.disk)",
+            expected: "\(root), which the commit of this pass named"))
+      }
+    }
   }
 
   private func makeOffer(_ source: SourceDisks, _ key: DigestKey) -> Offer {
@@ -173,6 +203,9 @@ public final class SourcePass: Sendable {
     shared.withLock { $0.phase = phase }
     publish()
   }
+
+  /// To be called before the commit is sent: it may arrive although sending it fails.
+  func noteCommitOffered() { shared.withLock { $0.isCommitOffered = true } }
 
   func addCounts(read: Int64, changed: Int64) {
     shared.withLock {

@@ -65,6 +65,7 @@ final class SourceTransfer: Sendable {
         try checkSame(batch, pages: pages, disk: disk)
       }
       let commit = makeCommit(roots)
+      pass.noteCommitOffered()
       guard try conversation.send(commit: commit) else {
         try window.waitForResend()
         continue
