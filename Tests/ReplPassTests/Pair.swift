@@ -176,9 +176,12 @@ final class Pair: Sendable {
   var epoch: Epoch? { current.withLock { $0.epoch } }
 
   /// One pass of a new sender process on the sender's machine.
-  func pass(_ view: VMView, through port: UInt16? = nil) throws -> SourcePass.Report {
+  func pass(
+    _ view: VMView, through port: UInt16? = nil, retryLimit: Int = 1
+  ) throws -> SourcePass.Report {
     let pass = SourcePass(
-      view: view, settings: settings(through: port), state: try SourceState(root: sender.disk("state")),
+      view: view, settings: settings(retryLimit: retryLimit, through: port),
+      state: try SourceState(root: sender.disk("state")),
       lastEpoch: epoch,
       stop: StopSignal(), time: SystemTime(), progress: { _ in })
     let report = try pass.run()
