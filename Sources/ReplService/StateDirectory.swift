@@ -61,13 +61,21 @@ public struct StateDirectory: Sendable {
         try directory.replaceFile("pid", with: Array("\(getpid())\n".utf8))
         return lock
       }
-      let bytes = try directory.readFile("pid", limitBytes: 64)
-      let holder = String(decoding: bytes, as: UTF8.self).filter(\.isNumber)
-      throw IOError(.system(EWOULDBLOCK), "lock", path: directory.path, detail: holder)
+      throw IOError(.system(EWOULDBLOCK), "lock", path: directory.path, detail: try holder())
     } catch {
       guard error.systemCode == EWOULDBLOCK else { throw .io(error) }
       throw .inUse(path: directory.path, processID: error.detail ?? "?")
     }
+  }
+}
+
+extension StateDirectory {
+  /// Who has the lock, as it wrote down; `?` in the moment before it did.
+  private func holder() throws(IOError) -> String {
+    guard try directory.contains("pid") else { return "?" }
+    let digits = String(decoding: try directory.readFile("pid", limitBytes: 64), as: UTF8.self)
+      .filter(\.isNumber)
+    return digits.isEmpty ? "?" : digits
   }
 }
 
