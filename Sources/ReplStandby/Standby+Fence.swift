@@ -19,6 +19,7 @@ extension Standby {
     guard try Catalog.load(from: home.privateDirectory)?.fence?.epoch == epoch else {
       throw .catalogDamaged(path: home.privateDirectory.path, detail: "the fence does not read back")
     }
+    noteFence()
   }
 
   /// Writes the files beside the disks anew for the point that the disks hold; `startable` at failover.

@@ -74,6 +74,7 @@ public final class Standby {
     if let fence = current.fence {
       throw .fenced(vm: catalog.vm, epoch: fence.epoch, at: fence.at, reason: fence.reason)
     }
+    try checkNoForgottenFence()
     guard current.epoch == catalog.epoch else {
       throw .staleEpoch(offered: catalog.epoch, current: current.epoch)
     }

@@ -9,6 +9,10 @@ enum StandbyLayout {
   static let catalog = "catalog"
   static let lock = "lock"
   static let failoverRequest = "failover-request"
+  /// How far a failover is; written by `ReplFailover`.
+  static let failoverProgress = "failover.json"
+  /// Beside the maps, in the state directory.
+  static let fenceNote = "fenced"
   static let journalDirectory = "journal"
   static let journalSuffix = ".journal"
   static let pointsDirectory = "points"

@@ -53,6 +53,7 @@ extension StandbyStore {
         throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"])
       }
     }
+    try checkNoOrphan()
     let catalog = Catalog(
       standby: .random(), slug: StandbyLayout.slug(of: displayName), vm: vm, displayName: displayName,
       owner: owner, receiver: receiver, createdAt: time.wallTime(), epoch: Epoch(1), fence: nil,
