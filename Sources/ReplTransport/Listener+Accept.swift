@@ -42,12 +42,21 @@ extension Listener {
     _ socket: ConnectedSocket, _ address: SocketAddress, _ threads: inout [ConnectionTable.ID: NamedThread],
     _ serve: @escaping Serve, _ onRefused: @escaping OnRefused
   ) {
-    let admission = state.withLock { state -> Result<ConnectionTable.ID, ConnectionTable.Refusal>? in
+    // The kernel's queue holds the others meanwhile.
+    _ = state.wait(seconds: TransportLimits.leavingSeconds) { state in
+      state.table.canDisplace || state.isStopping ? true : nil
+    }
+    var displaced: ConnectedSocket?
+    let admission = state.withLock { state -> Result<ConnectionTable.Admission, ConnectionTable.Refusal>? in
       guard !state.isStopping else { return nil }
       let admission = state.table.admit(address.clientKey)
-      if case .success(let id) = admission { state.sockets[id] = socket }
+      if case .success(let place) = admission {
+        state.sockets[place.id] = socket
+        displaced = place.displaced.flatMap { state.sockets[$0] }
+      }
       return admission
     }
+    displaced?.interrupt()
     switch admission {
     case nil: return
     case .failure(.total):
@@ -55,7 +64,8 @@ extension Listener {
     case .failure(.perAddress):
       onRefused(
         RefusedConnection(address: address.description, reason: .overPerAddress(limit: caps.perAddress)))
-    case .success(let id):
+    case .success(let place):
+      let id = place.id
       threads[id] = NamedThread.start("connection") {
         self.serveOne(id, socket, address.description, serve, onRefused)
         self.end(id)
@@ -72,10 +82,16 @@ extension Listener {
       let connection = try FrameConnection(
         socket: socket, peerAddress: address, context: context, options: options,
         deadline: Deadline(seconds: caps.handshakeSeconds))
-      state.withLock { $0.table.authenticated(id) }
+      guard state.withLock({ $0.table.authenticated(id) }) else {
+        connection.interrupt()
+        return onRefused(RefusedConnection(address: address, reason: .displaced))
+      }
       serve(connection)
       connection.close()
     } catch {
+      if state.withLock({ $0.table.isLeaving(id) }) {
+        return onRefused(RefusedConnection(address: address, reason: .displaced))
+      }
       // A handshake that our own stop cut short is nobody's fault.
       if error.code == .interrupted, state.withLock({ $0.isStopping }) { return }
       onRefused(RefusedConnection(address: address, reason: .failed(error)))

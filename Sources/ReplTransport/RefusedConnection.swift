@@ -9,6 +9,8 @@ public struct RefusedConnection: Sendable, CustomStringConvertible {
     case overTotal(limit: Int)
     /// This address has as many connections as one may have.
     case overPerAddress(limit: Int)
+    /// All places were taken, and this one had not authenticated yet: it gave way to a newer connection.
+    case displaced
     /// TLS, authentication or banner failed.
     case failed(TransportError)
     /// The system could not give us the connection; `errno`.
@@ -25,6 +27,8 @@ public struct RefusedConnection: Sendable, CustomStringConvertible {
     switch reason {
     case .overTotal(let limit): "\(address): refused: all \(limit) connections are in use"
     case .overPerAddress(let limit): "\(address): refused: this address has \(limit) connections already"
+    case .displaced:
+      "\(address): dropped before it authenticated: it gave way to a newer connection, for all places are in use"
     case .failed(let error): error.description
     case .system(let code):
       "cannot accept connections: \(String(cString: strerror(code))): "

@@ -20,6 +20,10 @@ enum TransportLimits {
   static let longestBackoffSeconds = 1.0
   /// Addresses that have authenticated lately and may use the reserved places.
   static let rememberedAddresses = 64
+  /// Connections that were told to make room and whose threads have not ended yet: a wake-up away, each.
+  static let leavingConnections = 16
+  /// How long a new connection waits for that.
+  static let leavingSeconds = 0.5
   /// Unsent or unacknowledged data older than this ends the connection (TCP_USER_TIMEOUT, RFC 5482).
   static let userTimeoutMilliseconds: Int32 = 30_000
   /// Keepalive: first probe after, then every, and how many: a dead peer shows within 30 s even on a silent

@@ -31,53 +31,100 @@ struct HostPortTests {
 
 @Suite("connection table")
 struct ConnectionTableTests {
-  private func id(_ result: Result<ConnectionTable.ID, ConnectionTable.Refusal>) -> ConnectionTable.ID? {
-    try? result.get()
+  private func id(
+    _ result: Result<ConnectionTable.Admission, ConnectionTable.Refusal>
+  ) -> ConnectionTable.ID? {
+    (try? result.get())?.id
+  }
+
+  private func displaced(
+    _ result: Result<ConnectionTable.Admission, ConnectionTable.Refusal>
+  ) -> ConnectionTable.ID? {
+    (try? result.get())?.displaced
+  }
+
+  private func enter(_ id: ConnectionTable.ID, _ table: inout ConnectionTable) {
+    let isIn = table.authenticated(id)
+    #expect(isIn)
   }
 
   @Test("an address gets no more than its share, and gets it back")
-  func perAddress() {
+  func share() throws {
     var table = ConnectionTable(caps: .init(total: 10, perAddress: 2, reservedForKnownAddresses: 0))
-    let first = id(table.admit([1]))
-    #expect(first != nil)
-    #expect(id(table.admit([1])) != nil)
+    let first = try #require(id(table.admit([1])))
+    let second = try #require(id(table.admit([1])))
+    enter(first, &table)
+    enter(second, &table)
     #expect(table.admit([1]) == .failure(.perAddress))
     #expect(id(table.admit([2])) != nil)
-    table.release(first!)
-    table.release(first!)
+    table.release(first)
+    table.release(first)
     #expect(id(table.admit([1])) != nil)
-    #expect(table.admit([1]) == .failure(.perAddress))
     #expect(table.count == 3)
   }
 
+  @Test("strangers give way: of the same address, then the oldest of the address that has most of them")
+  func displacing() throws {
+    var table = ConnectionTable(caps: .init(total: 5, perAddress: 3, reservedForKnownAddresses: 0))
+    let crowd = try (0..<3).map { _ in try #require(id(table.admit([1]))) }
+    #expect(displaced(table.admit([1])) == crowd[0])
+    #expect(table.isLeaving(crowd[0]))
+    let isTooLate = !table.authenticated(crowd[0])
+    #expect(isTooLate)
+    let lonely = try #require(id(table.admit([2])))
+    #expect(displaced(table.admit([3])) == nil)
+    enter(crowd[1], &table)
+    // [1] has two strangers, [2] and [3] one each.
+    #expect(displaced(table.admit([4])) == crowd[2])
+    #expect(!table.isLeaving(lonely))
+    #expect(table.countByAddress == [[1]: 2, [2]: 1, [3]: 1, [4]: 1])
+    // Nobody who has authenticated gives way, and those who leave are few.
+    table = ConnectionTable(caps: .init(total: 1, perAddress: 3, reservedForKnownAddresses: 0))
+    for number in 0...TransportLimits.leavingConnections {
+      #expect(id(table.admit([UInt8(number)])) == UInt64(number))
+    }
+    #expect(table.admit([99]) == .failure(.total))
+    table.release(0)
+    let last = try #require(id(table.admit([99])))
+    table.release(1)
+    enter(last, &table)
+    #expect(table.admit([98]) == .failure(.total))
+  }
+
   @Test("the last places are for addresses that have authenticated before")
-  func reserved() {
+  func reserved() throws {
     var table = ConnectionTable(caps: .init(total: 4, perAddress: 9, reservedForKnownAddresses: 2))
-    let friend = id(table.admit([9]))!
-    table.authenticated(friend)
-    table.release(friend)
-    #expect(id(table.admit([1])) != nil)
-    #expect(id(table.admit([2])) != nil)
+    let friend = try #require(id(table.admit([9])))
+    enter(friend, &table)
+    for _ in 0..<2 {
+      let busy = try #require(id(table.admit([1])))
+      enter(busy, &table)
+      table.release(friend)
+    }
     #expect(table.admit([3]) == .failure(.total))
-    #expect(id(table.admit([9])) != nil)
-    #expect(id(table.admit([9])) != nil)
+    for _ in 0..<2 {
+      let again = try #require(id(table.admit([9])))
+      enter(again, &table)
+    }
     #expect(table.admit([9]) == .failure(.total))
   }
 
   @Test("what is remembered is bounded")
-  func bounded() {
+  func bounded() throws {
     var table = ConnectionTable(caps: .init(total: 4, perAddress: 9, reservedForKnownAddresses: 4))
     // Nobody is known: all places are reserved.
     #expect(table.admit([1]) == .failure(.total))
     table = ConnectionTable(caps: .init(total: 4, perAddress: 9, reservedForKnownAddresses: 3))
     for number in 0..<200 {
-      let entered = id(table.admit([UInt8(number)]))!
-      table.authenticated(entered)
+      let entered = try #require(id(table.admit([UInt8(number)])))
+      enter(entered, &table)
       table.release(entered)
     }
     #expect(table.countByAddress.isEmpty)
-    #expect(id(table.admit([199])) != nil)
-    #expect(id(table.admit([199])) != nil)
+    for _ in 0..<2 {
+      let again = try #require(id(table.admit([199])))
+      enter(again, &table)
+    }
     #expect(table.admit([0]) == .failure(.total), "the oldest are forgotten")
   }
 }

@@ -28,7 +28,7 @@ struct ListenerTests {
       let payload = [UInt8](repeating: 1, count: 1 << 20)
       while true { try deaf.send(.batch, bytes: payload) }
     }
-    #expect(try idle.send(.hello, bytes: [1, 2]) == 0)
+    try idle.send(.hello, bytes: [1, 2])
     #expect(try idle.receivedBytes() == [1, 2])
     let full = Deadline(seconds: 10)
     while server.listener.connectionCount < 4, !full.hasPassed { poll(nil, 0, 20) }
@@ -112,33 +112,53 @@ struct ListenerTests {
     try server.expectAlive(peers)
   }
 
-  @Test("connections over the caps are closed at once and reported, and places come back")
+  private func waitUntilEmpty(_ server: EchoServer) {
+    let emptied = Deadline(seconds: 10)
+    while server.listener.connectionCount > 0, !emptied.hasPassed { poll(nil, 0, 10) }
+    #expect(server.listener.connectionCount == 0)
+  }
+
+  @Test(
+    "over the caps strangers give way, peers do not: the newcomer is closed; all reported, places come back")
   func caps() throws {
     let caps = Listener.Caps(total: 8, perAddress: 3, reservedForKnownAddresses: 2, handshakeSeconds: 30)
     let server = try EchoServer(peers, caps: caps)
     // 127.0.0.1 becomes known.
     try server.expectAlive(peers)
-    let emptied = Deadline(seconds: 10)
-    while server.listener.connectionCount > 0, !emptied.hasPassed { poll(nil, 0, 10) }
-    // Three from one address are let in, the fourth is not.
-    var held = try (0..<3).map { _ in try RawSocket(port: server.port, source: 2) }
-    #expect(try RawSocket(port: server.port, source: 2).waitForEnd(seconds: 5))
-    guard case .overPerAddress(limit: 3) = try server.refusal(0).reason else {
+    waitUntilEmpty(server)
+    // Three from one address are let in; for the fourth the first gives way.
+    var held = try (0..<4).map { _ in try RawSocket(port: server.port, source: 2) }
+    #expect(held[0].waitForEnd(seconds: 5))
+    guard case .displaced = try server.refusal(0).reason else {
       Issue.record("wrong reason")
       return
     }
-    // Strangers fill all but the reserved places.
-    for source: UInt8 in [3, 4, 5] { held.append(try RawSocket(port: server.port, source: source)) }
-    #expect(try RawSocket(port: server.port, source: 6).waitForEnd(seconds: 5))
-    guard case .overTotal(limit: 8) = try server.refusal(1).reason else {
+    // Strangers fill all but the reserved places; the next one pushes out one of the address with most.
+    for source: UInt8 in [3, 4, 5, 6] { held.append(try RawSocket(port: server.port, source: source)) }
+    #expect(held[1].waitForEnd(seconds: 5))
+    guard case .displaced = try server.refusal(1).reason else {
       Issue.record("wrong reason")
       return
     }
-    try server.expectAlive(peers)
+    // Two of our own take the reserved places, a third one that of a stranger; a fourth is over the share.
+    let ours = try (0..<3).map { _ in
+      let connection = try peers.dial(server.port)
+      try connection.send(.hello, bytes: [1, 2])
+      #expect(try connection.receivedBytes() == [1, 2])
+      return connection
+    }
+    #expect(throws: TransportError.self) { try peers.dial(server.port) }
+    #expect(
+      server.refusals.wait(seconds: 10) { all in
+        all.contains { if case .overPerAddress(limit: 3) = $0.reason { true } else { false } } ? true : nil
+      } == true)
+    for connection in ours {
+      try connection.send(.hello, bytes: [3, 4])
+      #expect(try connection.receivedBytes() == [3, 4])
+      connection.close()
+    }
     held.removeAll()
-    let freed = Deadline(seconds: 10)
-    while server.listener.connectionCount > 0, !freed.hasPassed { poll(nil, 0, 10) }
-    #expect(server.listener.connectionCount == 0)
+    waitUntilEmpty(server)
   }
 
   @Test("a thousand idle connections cost no more than the cap, and a known peer still gets in")
@@ -149,11 +169,24 @@ struct ListenerTests {
     var held: [RawSocket] = []
     for index in 0..<1000 {
       held.append(try RawSocket(port: server.port, source: UInt8(2 + index % 5)))
-      #expect(server.listener.connectionCount <= 24)
+      #expect(server.listener.connectionCount <= 24 + TransportLimits.leavingConnections)
     }
     #expect(server.refusals.wait(seconds: 20) { $0.count >= 980 ? true : nil } == true)
     try server.expectAlive(peers)
     #expect(server.listener.connectionCount <= 21)
+  }
+
+  @Test("amid a flood a peer gets in that was never seen before, and from the flood's own address")
+  func unknownInFlood() throws {
+    let caps = Listener.Caps(total: 24, perAddress: 8, reservedForKnownAddresses: 4, handshakeSeconds: 60)
+    let server = try EchoServer(peers, caps: caps)
+    // As after a restart: no address is known. 127.0.0.1 is ours, and the flood's as well.
+    var held: [RawSocket] = []
+    for index in 0..<200 { held.append(try RawSocket(port: server.port, source: UInt8(1 + index % 8))) }
+    for _ in 0..<5 {
+      try server.expectAlive(peers)
+      for _ in 0..<20 { held.append(try RawSocket(port: server.port, source: 1)) }
+    }
   }
 
   @Test("running out of descriptors slows the listener down without a busy loop, and it recovers")
