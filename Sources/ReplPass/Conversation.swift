@@ -136,9 +136,7 @@ final class Conversation: Sendable {
     case .wire(let error): message = ErrorMessage(error)
     case .standby(let error): message = ErrorMessage(error.number, text: "\(error)")
     case .stopping: message = ErrorMessage(.shuttingDown, text: "\(error)", retryAfterSeconds: 5)
-    // The peer's own fault, which it must learn; a connection that broke can be told nothing.
-    case .transport(let error):
-      message = error.code == .frame ? error.protocolError.map(ErrorMessage.init) : nil
+    case .transport(let error): message = self.message(about: error)
     case .timedOut: message = ErrorMessage(.timedOut, text: "\(error)")
     case .notSeeding: message = ErrorMessage(.notSeeding, text: "\(error)")
     case .source, .digest, .io, .resent, .receiverChanged, .fuzzyInterrupted:
@@ -146,6 +144,18 @@ final class Conversation: Sendable {
     }
     // The connection may be the very thing that failed: nobody is left to tell then.
     if let message { _ = try? send(message) }
+  }
+
+  /// What the peer did wrong, or did not do in time: a connection that broke can be told nothing.
+  private func message(about error: TransportError) -> ErrorMessage? {
+    switch error.code {
+    case .frame: error.protocolError.map(ErrorMessage.init)
+    // One way may be open still. A source's own is full of data, and telling would wait for that.
+    case .idle where state.withLock({ $0.role }) == .target,
+      .overdue where state.withLock({ $0.role }) == .target:
+      ErrorMessage(.timedOut, text: error.detail)
+    default: nil
+    }
   }
 
   private func check(_ body: (inout SessionState) throws(ProtocolError) -> Void) throws(PassError) {
