@@ -21,12 +21,20 @@ public enum LoopbackSocket {
     return UInt16(bigEndian: address.sin_port)
   }
 
-  /// Whether somebody listens there.
-  public static func connect(_ descriptor: Int32, to port: UInt16) -> Bool {
-    var address = loopback(port)
-    return withUnsafePointer(to: &address) { pointer in
+  /// Whether somebody listens there. `from` is the last number of the own address, 127.0.0.n.
+  public static func connect(_ descriptor: Int32, to port: UInt16, from source: UInt8 = 1) -> Bool {
+    if source != 1 {
+      guard with(loopback(0, host: source), { bind(descriptor, $0, $1) == 0 }) else { return false }
+    }
+    return with(loopback(port)) { Glibc.connect(descriptor, $0, $1) == 0 }
+  }
+
+  private static func with(
+    _ address: sockaddr_in, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Bool
+  ) -> Bool {
+    withUnsafePointer(to: address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
   }
@@ -56,10 +64,10 @@ public enum LoopbackSocket {
     setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
   }
 
-  private static func loopback(_ port: UInt16) -> sockaddr_in {
+  private static func loopback(_ port: UInt16, host: UInt8 = 1) -> sockaddr_in {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    address.sin_addr.s_addr = (UInt32(0x7F00_0000) + UInt32(host)).bigEndian
     address.sin_port = port.bigEndian
     return address
   }
