@@ -14,7 +14,10 @@ func module(_ name: String, _ dependencies: [Target.Dependency], pages: Bool = f
 
 let package = Package(
   name: "fuzz",
-  products: [.library(name: "FuzzVMDK", type: .static, targets: ["FuzzVMDK"])],
+  products: [
+    .library(name: "FuzzVMDK", type: .static, targets: ["FuzzVMDK"]),
+    .library(name: "FuzzWire", type: .static, targets: ["FuzzWire"]),
+  ],
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib"),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd"),
@@ -23,9 +26,15 @@ let package = Package(
     module("ReplIO", ["CLinux", "ReplModel"]),
     module("ReplCompression", ["CZlib", "CZstd", "ReplModel"]),
     module("ReplVMDK", ["ReplCompression", "ReplIO", "ReplModel"], pages: true),
+    module("ReplVMX", ["ReplIO", "ReplModel"], pages: true),
+    module("ReplProtocol", ["ReplCompression", "ReplModel"], pages: true),
     // A library: the program's `main` is libFuzzer's, which the package manager would not let it be.
     .target(
       name: "FuzzVMDK", dependencies: ["ReplIO", "ReplModel", "ReplVMDK"], path: "VMDK",
+      swiftSettings: strict),
+    .target(
+      name: "FuzzWire", dependencies: ["ReplCompression", "ReplModel", "ReplProtocol", "ReplVMX"],
+      path: "Wire",
       swiftSettings: strict),
   ]
 )
