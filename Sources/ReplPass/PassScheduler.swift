@@ -71,7 +71,7 @@ public final class PassScheduler: Sendable {
     await withDiscardingTaskGroup { group in
       while !Task.isCancelled {
         while let key = takeDue() {
-          group.addTask { await self.runPass(key) }
+          group.addTask { await self.runPasses(from: key) }
         }
         let now = nowSeconds
         let pause = min(schedule.withLock { $0.secondsUntilDue(nowSeconds: now) } ?? 1, 1)
@@ -84,6 +84,15 @@ public final class PassScheduler: Sendable {
   private func takeDue() -> String? {
     let now = nowSeconds
     return schedule.withLock { $0.takeDue(nowSeconds: now) }
+  }
+
+  /// Whoever waits for a place gets it when the pass ends, not at the loop's next look.
+  private func runPasses(from first: String) async {
+    var next: String? = first
+    while let key = next {
+      await runPass(key)
+      next = Task.isCancelled ? nil : takeDue()
+    }
   }
 
   private func runPass(_ key: String) async {
