@@ -38,6 +38,9 @@ public final class NamedThread: @unchecked Sendable {
   /// Waits until the thread has ended.
   public func join() { pthread_join(handle, nil) }
 
+  /// Instead of `join`: for a thread whose blocking call may never return, and that nobody can wait for.
+  public func detach() { pthread_detach(handle) }
+
   /// Runs a blocking call on a thread of its own and suspends the caller until it is done.
   public static func run<Value: Sendable>(
     _ name: String, _ work: @escaping @Sendable () throws -> Value

@@ -26,7 +26,7 @@ extension StatusBoard {
     }
     for summary in summaries {
       guard let problem = summary.problem else { continue }
-      found.insert(note(problem, of: summary.directory, besides: found, rpoSeconds: rpoSeconds, now: now))
+      found.insert(note(problem, of: summary, besides: found, rpoSeconds: rpoSeconds, now: now))
     }
     // A pass that runs may have made its standby after the stores were read.
     if isComplete { retain(found.union(all.filter { $0.running != nil }.map(\.vm))) }
@@ -34,12 +34,14 @@ extension StatusBoard {
 
   /// The entry that this folder's VM had, where the name tells; else one of its own.
   private func note(
-    _ problem: StandbyError, of directory: String, besides found: Set<VMID>, rpoSeconds: Double, now: WallTime
+    _ problem: StandbyError, of summary: StandbySummary, besides found: Set<VMID>, rpoSeconds: Double,
+    now: WallTime
   ) -> VMID {
+    let directory = summary.directory
     let known = all.filter {
       !found.contains($0.vm) && StandbyStore.isDirectory(directory, ofVMCalled: $0.name)
     }
-    let shown = known.count == 1 ? known[0] : nil
+    let shown = summary.knownVM.flatMap { self[$0] } ?? (known.count == 1 ? known[0] : nil)
     let vm = shown?.vm ?? Self.identity(of: directory)
     update(vm, name: shown?.name ?? directory, peer: shown?.peer, rpoSeconds: rpoSeconds) { status in
       let cause = "\(problem)"

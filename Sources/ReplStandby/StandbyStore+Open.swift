@@ -13,20 +13,19 @@ extension StandbyStore {
   /// Opens every standby once, which settles what was committed and discards what can be of no use. For
   /// start-up.
   public func recoverAll() throws(StandbyError) -> [RecoveryResult] {
-    var results: [RecoveryResult] = []
-    for summary in try standbys() {
-      let outcome: Result<Recovery, StandbyError>
-      do throws(StandbyError) {
-        if let problem = summary.problem { throw problem }
-        let standby = try openDirectory(summary.directory, vm: summary.catalog?.vm, waitSeconds: 0)
-        outcome = standby.recovery
-      } catch {
-        outcome = .failure(error)
-      }
-      results.append(
-        RecoveryResult(directory: summary.directory, vm: summary.catalog?.vm, outcome: outcome))
+    try standbys().map(recover)
+  }
+
+  /// Opens one standby, which recovers it.
+  public func recover(_ summary: StandbySummary) -> RecoveryResult {
+    let outcome: Result<Recovery, StandbyError>
+    do throws(StandbyError) {
+      if let problem = summary.problem { throw problem }
+      outcome = try openDirectory(summary.directory, vm: summary.catalog?.vm, waitSeconds: 0).recovery
+    } catch {
+      outcome = .failure(error)
     }
-    return results
+    return RecoveryResult(directory: summary.directory, vm: summary.catalog?.vm, outcome: outcome)
   }
 
   /// Takes the standby of `vm` and recovers it first; nil when the store has none. Throws `.lockHeld` when
@@ -48,7 +47,7 @@ extension StandbyStore {
     defer { withExtendedLifetime(lock) {} }
     // A catalog that cannot be read may be this VM's: a second standby of it must not come about.
     for summary in try standbys() {
-      if let problem = summary.problem, problem.isAbout(vm) { throw problem }
+      if let problem = summary.problem, summary.mayBe(vm) { throw problem }
       if summary.catalog?.vm == vm {
         throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"])
       }
@@ -64,7 +63,7 @@ extension StandbyStore {
     }
     let home = try storing { () throws(IOError) in try StandbyHome.create(name, in: root) }
     try catalog.save(in: home.privateDirectory)
-    remember(name, for: vm)
+    remember(name, for: vm, owner: owner)
     return try openDirectory(name, vm: vm, waitSeconds: 0)
   }
 
@@ -79,11 +78,16 @@ extension StandbyStore {
     return FailoverRequest(lock: try acquire(StandbyLayout.failoverRequest, in: directory, waitSeconds: 1))
   }
 
-  private func directoryName(of vm: VMID) throws(StandbyError) -> String? {
+  func directoryName(of vm: VMID) throws(StandbyError) -> String? {
     if let name = rememberedDirectory(of: vm), summary(of: name)?.catalog?.vm == vm { return name }
-    let found = try standbys().filter { $0.catalog?.vm == vm }.map(\.directory)
+    let all = try standbys()
+    let found = all.filter { $0.catalog?.vm == vm }.map(\.directory)
     guard found.count <= 1 else { throw .duplicateVM(vm: vm, paths: found.map { "\(root.path)/\($0)" }) }
-    if let name = found.first { remember(name, for: vm) } else { forgetDirectory(of: vm) }
+    if found.isEmpty {
+      // It was seen there, and nobody can say that it is gone.
+      if let silent = all.first(where: { $0.knownVM == vm }), let problem = silent.problem { throw problem }
+      forgetDirectory(of: vm)
+    }
     return found.first
   }
 

@@ -17,7 +17,14 @@ public final class StandbyStore: Sendable {
   let maps: any StorageDirectory
   private let keyDirectory: any StorageDirectory
   private let keys = Mutex<[KeyID: DigestKey]>([:])
-  private let directories = Mutex<[VMID: String]>([:])
+  /// Where standbys were seen, and whose they are.
+  struct Known: Sendable {
+    let directory: String
+    let owner: String
+  }
+  let known = Mutex<[VMID: Known]>([:])
+  let cache = SummaryCache()
+  let scan: FolderScan
   /// Files whose sync failed and for which no durable note could be left, by what they are.
   private let suspects = Mutex<Set<String>>([])
 
@@ -42,6 +49,7 @@ public final class StandbyStore: Sendable {
     self.root = root
     self.receiver = receiver
     self.time = time
+    scan = FolderScan(time: time)
     self.files = files
     self.freeSpaceFloorBytes = freeSpaceFloorBytes
     (maps, keyDirectory) = try storing { () throws(IOError) in
@@ -82,8 +90,4 @@ public final class StandbyStore: Sendable {
   func markSuspect(_ thing: String) { _ = suspects.withLock { $0.insert(thing) } }
   func clearSuspect(_ thing: String) { _ = suspects.withLock { $0.remove(thing) } }
   func isSuspect(_ thing: String) -> Bool { suspects.withLock { $0.contains(thing) } }
-
-  func remember(_ directory: String, for vm: VMID) { directories.withLock { $0[vm] = directory } }
-  func rememberedDirectory(of vm: VMID) -> String? { directories.withLock { $0[vm] } }
-  func forgetDirectory(of vm: VMID) { directories.withLock { $0[vm] = nil } }
 }

@@ -13,6 +13,8 @@ public struct StandbySummary: Sendable {
   public let pending: RecoveryPoint?
   /// A committed point is not yet wholly in the disks.
   public let isSettling: Bool
+  /// Of a folder that does not answer: the VM that was seen in it before.
+  public var knownVM: VMID?
 
   /// The newest committed point, settled or not.
   public var newestPoint: RecoveryPoint? { pending ?? catalog?.newest }
@@ -22,10 +24,8 @@ extension StandbyStore {
   /// All standbys of the store, by directory name: a standby is known by its catalog, and its folder may have
   /// been renamed. Directories that are none are left out; a copy of a standby beside it is a problem.
   public func standbys() throws(StandbyError) -> [StandbySummary] {
-    var summaries: [StandbySummary] = []
-    for name in try storing({ () throws(IOError) in try root.entryNames() }) where !name.hasPrefix(".") {
-      if let summary = summary(of: name) { summaries.append(summary) }
-    }
+    let names = try storing { () throws(IOError) in try root.entryNames() }
+    let summaries = look(into: names.filter { !$0.hasPrefix(".") })
     let inPlace = Set(summaries.filter { $0.directory == $0.catalog?.directoryName }.map(\.directory))
     return summaries.map { summary in
       guard let catalog = summary.catalog, catalog.directoryName != summary.directory,
@@ -70,16 +70,29 @@ extension StandbyStore {
   }
 
   func summary(of name: String) -> StandbySummary? {
+    // Whatever keeps it from being told, reading says what it is.
+    guard let stamp = (try? cache.stamp(of: name, in: root)) ?? nil else { return readSummary(of: name).summary }
+    if let summary = cache.summary(of: name, at: stamp) { return summary }
+    let (summary, isQuiet) = readSummary(of: name)
+    if let summary { cache.keep(summary, of: name, at: stamp, isQuiet: isQuiet, now: time.wallTime()) }
+    return summary
+  }
+
+  /// `isQuiet` when it has no journal.
+  private func readSummary(of name: String) -> (summary: StandbySummary?, isQuiet: Bool) {
     do throws(StandbyError) {
       guard let (home, directory) = try folders(of: name), let catalog = try Catalog.load(from: directory)
-      else { return nil }
+      else { return (nil, false) }
       let hasMarker = try storing { () throws(IOError) in try home.contains(StandbyLayout.settlingFile) }
       let pending = pendingPoint(catalog, directory)
-      return StandbySummary(
+      let summary = StandbySummary(
         directory: name, catalog: catalog, problem: nil, pending: pending,
         isSettling: hasMarker || pending != nil)
+      return (summary, hasNoJournal(directory))
     } catch {
-      return StandbySummary(directory: name, catalog: nil, problem: error, pending: nil, isSettling: false)
+      let summary = StandbySummary(
+        directory: name, catalog: nil, problem: error, pending: nil, isSettling: false)
+      return (summary, false)
     }
   }
 
@@ -101,6 +114,11 @@ extension StandbyStore {
   private func hasPrivateDirectory(_ name: String) -> Bool {
     // What cannot be opened is told by `standbys`.
     (try? folders(of: name)) != nil
+  }
+
+  private func hasNoJournal(_ directory: any StorageDirectory) -> Bool {
+    // One that cannot be listed may hold anything.
+    (try? directory.openDirectory(StandbyLayout.journalDirectory).entryNames().isEmpty) ?? false
   }
 
   /// Reads the journals without the standby's lock, and changes nothing.
