@@ -59,6 +59,7 @@ public struct ReceiverConfig: Sendable, Hashable {
   public let maximumConnections: Int
   public let logLevel: Logger.Level
   public let failover: Failover
+  public let limits: Limits
 
   /// Reads and checks a file of at most 1 MiB. The error holds every problem with its line and column.
   public static func load(path: String) throws(ConfigError) -> ReceiverConfig {

@@ -8,6 +8,7 @@ struct ReceiverConfigSchema {
   static let keys = [
     "listen", "state_dir", "stores", "http", "peers", "ca", "networks", "display_name_suffix", "rpo",
     "free_space_floor", "max_connections", "log_level", "failover",
+    "limits",
   ]
   static let maximumStores = 64
   static let maximumPeers = 1024
@@ -34,14 +35,15 @@ struct ReceiverConfigSchema {
           + "write for example: peers: [{name: site-a, fingerprint: sha256:...}]")
     }
     let failover = top.optional("failover").map(self.failover) ?? .standard
-    guard let numbers = numbers(top), let texts = texts(top) else { return nil }
+    let limits = top.optional("limits").map(self.limits) ?? ReceiverConfig.Limits()
+    guard let numbers = numbers(top), let texts = texts(top), let limits else { return nil }
     guard let listen, let stateDirectory, let stores, let peers, let failover else { return nil }
     return ReceiverConfig(
       listen: listen, stateDirectory: stateDirectory, stores: stores,
       http: http, peers: peers, authority: authority, networks: texts.networks,
       displayNameSuffix: texts.suffix,
       rpoSeconds: numbers.rpo, freeSpaceFloorBytes: numbers.floor, maximumConnections: numbers.connections,
-      logLevel: texts.level, failover: failover)
+      logLevel: texts.level, failover: failover, limits: limits)
   }
 
   private func numbers(_ top: ConfigScope) -> (rpo: Double, floor: Int64, connections: Int)? {
