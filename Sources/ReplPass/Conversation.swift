@@ -134,11 +134,15 @@ final class Conversation: Sendable {
     switch error {
     case .wire(.peer): message = nil
     case .wire(let error): message = ErrorMessage(error)
+    // Whose it is is nobody else's business.
+    case .standby(.notYours(let vm, _, _)): message = ErrorMessage(.notYours, text: Self.foreign(vm))
     case .standby(let error): message = ErrorMessage(error.number, text: "\(error)")
     case .stopping: message = ErrorMessage(.shuttingDown, text: "\(error)", retryAfterSeconds: 5)
     case .transport(let error): message = self.message(about: error)
     case .timedOut: message = ErrorMessage(.timedOut, text: "\(error)")
     case .notSeeding: message = ErrorMessage(.notSeeding, text: "\(error)")
+    case .refused(let number, let text, let seconds):
+      message = ErrorMessage(number, text: text, retryAfterSeconds: seconds)
     case .source, .digest, .io, .resent, .receiverChanged, .fuzzyInterrupted:
       message = ErrorMessage(.internalFault, text: "\(error)")
     }
@@ -156,6 +160,11 @@ final class Conversation: Sendable {
       ErrorMessage(.timedOut, text: error.detail)
     default: nil
     }
+  }
+
+  private static func foreign(_ vm: VMID) -> String {
+    "\(vm): its standby at this receiver belongs to another peer: a VM has one sender; the receiver's log "
+      + "names it"
   }
 
   private func check(_ body: (inout SessionState) throws(ProtocolError) -> Void) throws(PassError) {

@@ -26,6 +26,8 @@ public enum PassError: ActionableError {
   case fuzzyInterrupted(String)
   /// A seed was offered of what a recovery point holds, or of a VM that has none.
   case notSeeding(VMID, detail: String)
+  /// The receiver does not take the pass now: a lease or a limit.
+  case refused(ErrorNumber, String, retryAfterSeconds: Int? = nil)
 
   public var remedy: Remedy {
     switch self {
@@ -36,6 +38,7 @@ public enum PassError: ActionableError {
     case .digest, .io: .abandonPass
     case .stopping, .timedOut: .retryPass
     case .resent, .receiverChanged, .fuzzyInterrupted, .notSeeding: .abandonPass
+    case .refused(let number, _, _): number.remedy
     }
   }
 
@@ -76,6 +79,7 @@ public enum PassError: ActionableError {
     case .notSeeding(let vm, let detail):
       "\(vm): \(detail): only a disk that was added to a VM with a recovery point is seeded; the next pass "
         + "learns which disks are new"
+    case .refused(_, let text, _): text
     case .resent(let disk, let page):
       "disk \(disk): page \(page) reads differently now than when it was scanned: the source is "
         + "not standing still"

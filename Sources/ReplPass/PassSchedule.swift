@@ -3,11 +3,15 @@ import ReplModel
 /// When which VM is due: pure bookkeeping on the monotonic clock.
 ///
 /// A pass of a VM never overlaps another one of it; at most `limit` run at once; of those that are due the
-/// one with the oldest point goes first. A failed pass is tried again sooner than its interval, after a
+/// one with the oldest point goes first. A pass that takes long (a first copy, storage that hangs) gives its
+/// place to others: as many long ones again may run besides, so that a few slow VMs do not make all others
+/// late. A failed pass is tried again sooner than its interval, after a
 /// growing pause.
 public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   /// First pause after a failure, doubled for every further one up to the VM's interval, seconds.
   static var firstRetrySeconds: Double { 5 }
+  /// A pass that runs longer does not count against the limit: that of a VM without many changes takes a second.
+  static var longPassSeconds: Double { 120 }
 
   private struct Entry {
     var intervalSeconds: Double
@@ -15,6 +19,7 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     /// Monotonic seconds at which the newest point was frozen; nil before the first.
     var newestPointAtSeconds: Double?
     var isRunning = false
+    var startedAtSeconds = 0.0
     /// Goes when its pass has ended: until then it counts, and must not run twice.
     var isRemoved = false
     var failures = 0
@@ -49,13 +54,13 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
 
   /// Whether a VM is due and waits for a pass of another one to end.
   public func isPlaceWanted(nowSeconds: Double) -> Bool {
-    runningCount >= limit
+    !hasPlace(nowSeconds: nowSeconds)
       && entries.values.contains { !$0.isRunning && $0.dueAtSeconds <= nowSeconds }
   }
 
   /// Takes the VM whose pass begins now; nil when none is due or the limit is reached.
   public mutating func takeDue(nowSeconds: Double) -> Key? {
-    guard runningCount < limit else { return nil }
+    guard hasPlace(nowSeconds: nowSeconds) else { return nil }
     let due = entries.filter { !$0.value.isRunning && $0.value.dueAtSeconds <= nowSeconds }
     let oldest = due.min { left, right in
       let leftAge = left.value.newestPointAtSeconds ?? -.infinity
@@ -64,6 +69,7 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     }
     guard let key = oldest?.key else { return nil }
     entries[key]?.isRunning = true
+    entries[key]?.startedAtSeconds = nowSeconds
     return key
   }
 
@@ -98,9 +104,16 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
 
   /// Seconds until something is due; nil when nothing is waiting.
   public func secondsUntilDue(nowSeconds: Double) -> Double? {
-    guard runningCount < limit else { return nil }
+    guard hasPlace(nowSeconds: nowSeconds) else { return nil }
     let waiting = entries.values.filter { !$0.isRunning }
     return waiting.map { max(0, $0.dueAtSeconds - nowSeconds) }.min()
+  }
+
+  private func hasPlace(nowSeconds: Double) -> Bool {
+    let short = entries.values.count { entry in
+      entry.isRunning && nowSeconds - entry.startedAtSeconds < Self.longPassSeconds
+    }
+    return short < limit && runningCount < 2 * limit
   }
 
   public var runningCount: Int { entries.values.count(where: \.isRunning) }

@@ -31,7 +31,11 @@ public final class TargetKeys: Sendable {
   func share(keyOf peer: String, with store: StandbyStore) throws(PassError) {
     guard let key = try key(of: peer) else { return }
     try alone { () throws(PassError) in
-      do throws(StandbyError) { try store.rememberKey(key) } catch { throw .standby(error) }
+      do throws(StandbyError) {
+        // The sender chose the name of its key: one that is another key's here must not take its place.
+        if let known = try store.key(key.id), known != key { throw .keyMissing(key: key.id) }
+        try store.rememberKey(key)
+      } catch { throw .standby(error) }
     }
   }
 

@@ -5,6 +5,7 @@ import ReplStandby
 /// What the board and the log learn of a pass.
 extension TargetPass {
   func noteRunning(_ phase: String) {
+    lease.enter(phase == "settle" ? .settling : .receiving)
     let isSeed = offer.purpose == .seed
     let running = VMStatus.Running(
       pass: offer.pass, phase: phase, startedAt: startedAt,
@@ -66,6 +67,7 @@ extension TargetPass {
   }
 
   func noteSettled(_ point: RecoveryPoint) {
+    lease.enter(.settled)
     let catalog = standby.catalog
     service.board.update(offer.vm) { status in
       status.running = nil

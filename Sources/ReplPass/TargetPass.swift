@@ -19,6 +19,7 @@ final class TargetPass {
   /// The pass is over and well: what the connection does then is no failure of it.
   var isSettled = false
   private let agreement: Agreement
+  let lease: Lease
   var received: Received
   /// Of a seed: the end of the last run of each disk, which tells how far the source is.
   var seededBytes: [Int64]
@@ -37,7 +38,8 @@ final class TargetPass {
     var lastAckNanoseconds: Int64
   }
 
-  init(session: TargetSession, standby: Standby, offer: Offer, agreement: Agreement) {
+  init(session: TargetSession, standby: Standby, offer: Offer, agreement: Agreement, lease: Lease) {
+    self.lease = lease
     service = session.service
     conversation = session.conversation
     peer = session.peer

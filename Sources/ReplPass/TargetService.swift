@@ -17,12 +17,16 @@ public final class TargetService: Sendable {
 
   let receiver: ReceiverID
   let settings: TargetSettings
-  let stores: [(name: String, store: StandbyStore)]
-  private let missingStores: [StandbyError]
+  /// In the order of the configuration.
+  public let stores: [(name: String, store: StandbyStore)]
+  let missingStores: [StandbyError]
   let keys: TargetKeys
   let board: StatusBoard
   let time: any TimeSource
   let report: @Sendable (Event) -> Void
+  let leases: LeaseTable
+  let queue: PassQueue
+  let connections: PeerConnections
 
   /// `stores` in the order of the configuration, at least one; new standbys go to the first one unless the
   /// settings name another for their peer. `missingStores` says why configured stores are not open: while
@@ -41,6 +45,9 @@ public final class TargetService: Sendable {
     self.board = board
     self.time = time
     self.report = report
+    leases = LeaseTable(time: time, waits: settings.leaseWaits)
+    queue = PassQueue(limits: settings.limits)
+    connections = PeerConnections(limit: settings.limits.connectionsPerPeer)
   }
 
   /// What a listener for this service must be told.
@@ -52,7 +59,7 @@ public final class TargetService: Sendable {
   public func serve(_ connection: FrameConnection) {
     let session = TargetSession(service: self, connection: connection)
     do throws(PassError) {
-      try session.run()
+      try connections.during(session.peer) { () throws(PassError) in try session.run() }
     } catch {
       session.conversation.tell(error)
       report(.ended(vm: session.vmName, peer: session.peer, error))
@@ -68,59 +75,8 @@ public final class TargetService: Sendable {
       now: time.wallTime())
   }
 
-  /// Settles what was committed before the last end; for start-up. A VM that fails does not keep the others.
-  public func recover() {
-    for (name, store) in stores {
-      do throws(StandbyError) {
-        for result in try store.recoverAll() {
-          report(.recovered(store: name, directory: result.directory, result.outcome))
-          guard let vm = result.vm else { continue }
-          note(result.outcome, vm: vm)
-        }
-      } catch {
-        report(.recovered(store: name, directory: "", .failure(error)))
-      }
-    }
-    do throws(StandbyError) { try loadBoard() } catch {
-      report(.recovered(store: "", directory: "", .failure(error)))
-    }
-  }
-
-  private func note(_ outcome: Result<Recovery, StandbyError>, vm: VMID) {
-    guard case .failure(let error) = outcome else {
-      guard case .success(.settled) = outcome else { return }
-      // What failed before has come to a good end.
-      board.update(vm) { ($0.lastFailure, $0.state) = (nil, .idle) }
-      return
-    }
-    // A pass of the VM runs already, and its opening has recovered it.
-    if case .lockHeld = error { return }
-    board.update(vm) { status in
-      status.lastFailure = VMStatus.Failure(
-        at: time.wallTime(), phase: "recover", cause: "\(error)", remedy: error.remedy)
-      status.state = error.remedy == .stopVM ? .stopped : .failing
-    }
-  }
-
   /// Keeps what the board says for a restart. Only history: a failure is logged and harms nothing.
   func keepStatus(_ vm: VMID) {
     do throws(IOError) { try board.keep(vm) } catch { report(.statusNotKept(error)) }
-  }
-
-  /// Finds the standby of a VM in any store and takes it; makes it in the peer's store when there is none.
-  /// Nil when there is none and the offer is one of a seed, which needs a recovery point.
-  func take(_ offer: Offer, peer: String) throws(PassError) -> (StandbyStore, Standby)? {
-    do throws(StandbyError) {
-      for (_, store) in stores {
-        if let standby = try store.open(vm: offer.vm, waitSeconds: TargetSettings.lockWaitSeconds) {
-          return (store, standby)
-        }
-      }
-      if let missing = missingStores.first { throw missing }
-      guard offer.purpose == .pass else { return nil }
-      let wanted = settings.storeOfPeer[peer]
-      let store = (stores.first { $0.name == wanted } ?? stores[0]).store
-      return (store, try store.create(vm: offer.vm, displayName: offer.displayName, owner: peer))
-    } catch { throw .standby(error) }
   }
 }

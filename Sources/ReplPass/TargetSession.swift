@@ -63,11 +63,35 @@ final class TargetSession {
         .value(.offer, field: "disks", found: "\(offer.disks.count)", expected: "\(agreement.disks) at most"))
     }
     if offer.purpose == .seed { try conversation.beginSeed() }
+    try service.refuseForeign(offer.vm, peer: peer)
+    try service.refuseForeignKeys(offer, peer: peer)
+    // From here to the end of the session nobody else opens this VM's standby.
+    let lease = try service.leases.take(offer.vm, for: claim(offer))
+    defer { lease.end() }
+    let place = try service.queue.enter(peer) { lease.isRevoked }
+    defer { service.queue.leave(place) }
+    lease.enter(.opening)
+    try work(on: offer, lease, agreement)
+  }
+
+  /// The standby is closed when this returns, and not before: the lease ends after it.
+  private func work(on offer: Offer, _ lease: Lease, _ agreement: Agreement) throws(PassError) {
     guard let (store, standby) = try service.take(offer, peer: peer) else {
       throw .notSeeding(offer.vm, detail: "it has no standby here")
     }
     try service.keys.share(keyOf: peer, with: store)
-    try TargetPass(session: self, standby: standby, offer: offer, agreement: agreement).run()
+    try TargetPass(
+      session: self, standby: standby, offer: offer, agreement: agreement, lease: lease
+    ).run()
+  }
+
+  private func claim(_ offer: Offer) -> Lease.Claim {
+    let connection = conversation.connection
+    return Lease.Claim(
+      holder: Lease.Holder(
+        peer: peer, address: connection.peerAddress, pass: offer.pass, since: service.time.wallTime(),
+        phase: .waiting),
+      silentSeconds: { connection.silentSeconds }, interrupt: { connection.interrupt() })
   }
 
   private func giveKey(_ frame: Frame) throws(PassError) {

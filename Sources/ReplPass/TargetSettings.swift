@@ -18,18 +18,22 @@ public struct TargetSettings: Sendable {
   /// meanwhile.
   static let readingSeconds: Double = 30
 
-  /// How long a new pass waits for the end of the one before it (its settling); heartbeats go on meanwhile.
-  static let lockWaitSeconds: Double = 300
-
   public let productVersion: String
   public let rpoSeconds: Double
   /// Store names by peer name, where the peer's new standbys do not go to the first store.
   public let storeOfPeer: [String: String]
+  public let limits: TargetLimits
 
   /// What the hello names; less than everything only to stand for an older version.
   var features = Feature.allCases
+  /// Shorter only in tests.
+  var leaseWaits = LeaseTable.Waits()
 
-  public init(productVersion: String, rpoSeconds: Double, storeOfPeer: [String: String]) {
+  public init(
+    productVersion: String, rpoSeconds: Double, storeOfPeer: [String: String],
+    limits: TargetLimits = TargetLimits()
+  ) {
+    self.limits = limits
     self.productVersion = productVersion
     self.rpoSeconds = rpoSeconds
     self.storeOfPeer = storeOfPeer

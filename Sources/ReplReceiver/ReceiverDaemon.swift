@@ -65,7 +65,10 @@ private struct RecoveryService: Service {
   let runtime: ReceiverRuntime
 
   func run() async throws {
-    try await NamedThread.run("recovery") { [runtime] in runtime.service.recover() }
+    try await NamedThread.run("recovery") { [runtime] in
+      runtime.service.recover()
+      runtime.logRemarks()
+    }
     runtime.logger.info("recovered", metadata: ["standbys": "\(runtime.board.all.count)"])
     try await gracefulShutdown()
   }

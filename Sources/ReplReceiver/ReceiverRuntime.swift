@@ -17,6 +17,7 @@ final class ReceiverRuntime: Sendable {
   let time = SystemTime()
   private let tls: TLSContext
   private let lock: FileLock
+  private let catalogs: CatalogReading
 
   init(config: ReceiverConfig, output: LogOutput) throws {
     self.config = config
@@ -33,21 +34,27 @@ final class ReceiverRuntime: Sendable {
       logger.error("store-not-opened", metadata: ["store": "\(name)", "cause": "\(error)"])
     }
     if opened.stores.isEmpty, let (_, error) = opened.failures.first { throw error }
-    Self.logRemarks(opened.stores, logger)
     service = TargetService(
       receiver: receiver,
       settings: TargetSettings(
         productVersion: ProductVersion.current, rpoSeconds: config.rpoSeconds,
-        storeOfPeer: Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 }
-      ),
+        storeOfPeer: Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 },
+        limits: Self.limits(config)),
       stores: opened.stores, missingStores: opened.failures.map(\.error),
       keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
       time: time, report: { EventLog(logger: logger).write($0) })
-    try service.loadBoard()
+    catalogs = CatalogReading(logger: logger) { [service] in try service.loadBoard() }
   }
 
-  private static func logRemarks(_ stores: [(name: String, store: StandbyStore)], _ logger: Logger) {
-    for (name, store) in stores {
+  private static func limits(_ config: ReceiverConfig) -> TargetLimits {
+    TargetLimits(
+      connectionsPerPeer: config.limits.connectionsPerPeer, passes: config.limits.passes,
+      passesPerPeer: config.limits.passesPerPeer, vmsPerPeer: config.limits.vmsPerPeer)
+  }
+
+  /// What a person should look at in the stores. Blocks.
+  func logRemarks() {
+    for (name, store) in service.stores {
       do throws(StandbyError) {
         for remark in try store.remarks() {
           logger.warning("look-at-store", metadata: ["store": "\(name)", "what": "\(remark)"])
@@ -75,16 +82,15 @@ final class ReceiverRuntime: Sendable {
       caps: Listener.Caps(total: config.maximumConnections))
   }
 
-  /// Reads the catalogs anew, on a thread of its own.
+  /// Reads the catalogs anew. Answers in time also when a store does not: with what was known before, and a
+  /// warning.
   func document() async -> StatusDocument {
-    do {
-      try await NamedThread.run("status") { [service] in try service.loadBoard() }
-    } catch {
-      logger.warning("catalogs-not-read", metadata: ["cause": "\(error)"])
-    }
-    return StatusDocument(
+    let warning = await catalogs.read()
+    var document = StatusDocument(
       role: .receiver, version: ProductVersion.current, daemonRunning: true,
       generatedAt: time.wallTime(), vms: board.all)
+    document.warnings = warning.map { [$0] }
+    return document
   }
 
   /// One line for `systemctl status`.

@@ -130,6 +130,10 @@ public final class FrameConnection: Sendable {
   /// From any thread: ends the connection at once and wakes whoever sends or receives.
   public func interrupt() { session.interrupt() }
 
+  /// How long `receive` has been waiting without any byte, heartbeats included; nil while nobody receives.
+  /// From any thread.
+  public var silentSeconds: Double? { inlet.silentSeconds }
+
   /// Bytes below TLS, handshake included.
   public var wireBytesSent: Int64 { session.wireBytesSent }
 

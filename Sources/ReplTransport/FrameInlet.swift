@@ -13,6 +13,8 @@ final class FrameInlet: @unchecked Sendable {
   /// The first error: where in a frame the stream stands is not known after it.
   private var failure: TransportError?
   private let isBusy = Atomic<Bool>(false)
+  /// Since when the receiving thread waits for a byte, monotonic nanoseconds; 0 while it does not.
+  private let waitingSince = Atomic<Int64>(0)
 
   private let session: TLSSession
   private let peer: String
@@ -21,6 +23,12 @@ final class FrameInlet: @unchecked Sendable {
     self.session = session
     self.peer = peer
     reader = FrameReader(limits: options.limits)
+  }
+
+  /// How long the receiving thread has been waiting without a byte; nil while nobody waits. From any thread.
+  var silentSeconds: Double? {
+    let since = waitingSince.load(ordering: .relaxed)
+    return since == 0 ? nil : Double(SystemTime().monotonicNanoseconds() - since) / 1e9
   }
 
   /// The next frame that is not a heartbeat.
@@ -80,8 +88,10 @@ final class FrameInlet: @unchecked Sendable {
     _ target: UnsafeMutableRawBufferPointer, of part: ProtocolError.Part, _ wait: Wait
   ) throws(TransportError) {
     var done = 0
+    defer { waitingSince.store(0, ordering: .relaxed) }
     while done < target.count {
       let count: Int
+      waitingSince.store(SystemTime().monotonicNanoseconds(), ordering: .relaxed)
       do throws(TLSError) {
         count = try session.read(
           into: UnsafeMutableRawBufferPointer(rebasing: target[done...]), deadline: wait.next)

@@ -49,6 +49,11 @@ final class Pair: Sendable {
     var epoch: Epoch?
     var failures: [String] = []
     var open: [FrameConnection] = []
+    /// Of the receiver's settings.
+    var limits = TargetLimits()
+    var leaseWaits = LeaseTable.Waits()
+    /// What is put between the receiver and the root of its store.
+    var wrapRoot: @Sendable (any StorageDirectory) -> any StorageDirectory = { $0 }
   }
 
   private let current: Mutex<Current>
@@ -56,6 +61,8 @@ final class Pair: Sendable {
   /// The sender's and the receiver's: a relay between them has both.
   let tls: TLSContext
   let serverTLS: TLSContext
+  /// Of another sender that the receiver knows as `other`.
+  private let otherTLS: TLSContext
   private let folder: String
 
   init() throws {
@@ -66,9 +73,16 @@ final class Pair: Sendable {
     tls = try TLSContext(
       role: .client, identity: source,
       policy: PeerPolicy(pinned: [.init(name: "receiver", fingerprint: target.fingerprint)]))
+    let other = try TLSIdentity.create(in: folder + "/other", name: "other")
+    otherTLS = try TLSContext(
+      role: .client, identity: other,
+      policy: PeerPolicy(pinned: [.init(name: "receiver", fingerprint: target.fingerprint)]))
     serverTLS = try TLSContext(
       role: .server, identity: target,
-      policy: PeerPolicy(pinned: [.init(name: "primary", fingerprint: source.fingerprint)]))
+      policy: PeerPolicy(pinned: [
+        .init(name: "primary", fingerprint: source.fingerprint),
+        .init(name: "other", fingerprint: other.fingerprint),
+      ]))
     listener = try Listener(
       address: HostPort(host: "127.0.0.1", port: 0), context: serverTLS,
       options: TargetService.transport(productVersion: "0.1.0"))
@@ -93,17 +107,26 @@ final class Pair: Sendable {
   var sender: SimulatedMachine { current.withLock { $0.sender } }
   var receiver: SimulatedMachine { current.withLock { $0.receiver } }
 
+  /// For the receiver's next start.
+  func set(limits: TargetLimits) { current.withLock { $0.limits = limits } }
+  func set(leaseWaits: LeaseTable.Waits) { current.withLock { $0.leaseWaits = leaseWaits } }
+  func wrapRoot(_ wrap: @escaping @Sendable (any StorageDirectory) -> any StorageDirectory) {
+    current.withLock { $0.wrapRoot = wrap }
+  }
+
   func store() throws -> StandbyStore {
     try StandbyStore(
-      root: receiver.disk("store"), state: receiver.disk("state"), receiver: ReceiverID(high: 7, low: 7),
+      root: current.withLock { $0.wrapRoot }(receiver.disk("store")), state: receiver.disk("state"), receiver: ReceiverID(high: 7, low: 7),
       time: ManualTime(), files: NoFiles(), freeSpaceFloorBytes: 0)
   }
 
   /// Starts the receiver's service on its machine as it is now, recovery included.
   func startReceiver(features: [Feature] = Feature.allCases) throws {
     let keys = TargetKeys(directory: try receiver.disk("state").createDirectory("keys"))
-    var settings = TargetSettings(productVersion: "0.1.0", rpoSeconds: 900, storeOfPeer: [:])
+    var settings = TargetSettings(
+      productVersion: "0.1.0", rpoSeconds: 900, storeOfPeer: [:], limits: current.withLock { $0.limits })
     settings.features = features
+    settings.leaseWaits = current.withLock { $0.leaseWaits }
     let service = TargetService(
       receiver: ReceiverID(high: 7, low: 7), settings: settings,
       stores: [("main", try store())], keys: keys, board: try StatusBoard(directory: nil), time: SystemTime(),
@@ -129,10 +152,10 @@ final class Pair: Sendable {
     for connection in open { connection.interrupt() }
   }
 
-  /// A connection for a test that speaks by hand.
-  func connect() throws -> FrameConnection {
+  /// A connection for a test that speaks by hand, of the pair's sender or of the other one.
+  func connect(asOther: Bool = false) throws -> FrameConnection {
     try FrameConnection.connect(
-      to: HostPort(host: "127.0.0.1", port: listener.localPort), context: tls,
+      to: HostPort(host: "127.0.0.1", port: listener.localPort), context: asOther ? otherTLS : tls,
       options: .ours(product: "0.1.0", program: .sender))
   }
 

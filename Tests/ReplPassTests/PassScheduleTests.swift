@@ -27,11 +27,23 @@ import Testing
     let first = schedule.takeDue(nowSeconds: 5)
     let second = schedule.takeDue(nowSeconds: 50)
     #expect(first != nil && second != nil && first != second)
-    #expect(schedule.takeDue(nowSeconds: 500) == nil)
-    #expect(schedule.secondsUntilDue(nowSeconds: 500) == nil)
-    schedule.committed(first!, startedSeconds: 5, nowSeconds: 500)
-    #expect(schedule.takeDue(nowSeconds: 500) != nil)
+    #expect(schedule.takeDue(nowSeconds: 100) == nil)
+    #expect(schedule.secondsUntilDue(nowSeconds: 100) == nil)
+    schedule.committed(first!, startedSeconds: 5, nowSeconds: 100)
+    #expect(schedule.takeDue(nowSeconds: 102) != nil)
     #expect(schedule.runningCount == 2)
+  }
+
+  @Test("passes that take long leave room for as many others, and no more than that")
+  func longPasses() {
+    var schedule = PassSchedule<Int>(limit: 2)
+    for number in 0..<6 { schedule.add(number, intervalSeconds: 600, nowSeconds: 0) }
+    #expect((0..<3).map { _ in schedule.takeDue(nowSeconds: 0) != nil } == [true, true, false])
+    #expect(schedule.isPlaceWanted(nowSeconds: 119))
+    #expect((0..<3).map { _ in schedule.takeDue(nowSeconds: 121) != nil } == [true, true, false])
+    #expect(schedule.runningCount == 4)
+    // Four that are all long: what hangs must not grow without end.
+    #expect(schedule.takeDue(nowSeconds: 1000) == nil)
   }
 
   @Test("a pass that takes longer than its interval is followed by the next at once, not by a pile of them")
