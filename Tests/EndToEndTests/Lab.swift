@@ -18,10 +18,11 @@ final class Lab {
   var senderConfig: String { "\(folder)/sender.yaml" }
   var receiverConfig: String { "\(folder)/receiver.yaml" }
 
-  init(vmName: String = "web01", on mount: LoopMount? = nil) throws {
+  /// `parent` is a folder for the lab, when it is neither the temporary one nor on `mount`.
+  init(vmName: String = "web01", on mount: LoopMount? = nil, in parent: String? = nil) throws {
     self.vmName = vmName
     self.mount = mount
-    let parent = mount.map { $0.path + "/" } ?? NSTemporaryDirectory()
+    let parent = (parent ?? mount?.path).map { $0 + "/" } ?? NSTemporaryDirectory()
     folder = parent + "vmrepl-lab-\(UUID().uuidString.prefix(8))"
     port = try Self.freePort()
     for name in ["primary/\(vmName)", "dr"] {
@@ -168,8 +169,9 @@ final class Lab {
     receiver = nil
   }
 
-  func startPass() throws -> Running {
-    try Running([Tool.sender, "run", "--once", "--json", "--config", senderConfig])
+  func startPass(environment: [String: String] = [:]) throws -> Running {
+    try Running(
+      [Tool.sender, "run", "--once", "--json", "--config", senderConfig], environment: environment)
   }
 
   /// One pass that must commit; returns what it says of itself.
