@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import ReplModel
+import ReplService
 
 /// One call on files of one of the two executables goes wrong, in one of three passes; then everything must be
 /// as promised, and the rest of the passes goes through.
@@ -169,7 +170,10 @@ struct SyscallSweep {
       throw ToolFailure(text: "ended with \(result.status) and no sentence: \(result.errors)")
     }
     // Before its VMs are known there is nothing to say of one.
-    guard let status = try? Lab.decodeStatus(result.output) else { return }
+    guard !result.output.isEmpty, let status = try StatusJSON.decode(Array(result.output.utf8)).vms.first
+    else {
+      return
+    }
     guard status.name == lab.vmName, let failure = status.lastFailure, !failure.phase.isEmpty,
       !failure.cause.isEmpty
     else { throw ToolFailure(text: "failed, and does not say why: \(result.output)") }

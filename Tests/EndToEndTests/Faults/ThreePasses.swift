@@ -1,5 +1,6 @@
 import Foundation
 import ReplModel
+import ReplService
 import ReplTestKit
 
 /// A VM with two small disks and a version of it for each of three passes: a first copy, a pass with changes and
@@ -107,7 +108,7 @@ final class ThreePasses {
     let text = try Tool.must([Tool.receiver, "status", "--json", "--config", lab.receiverConfig])
     let names = try FileManager.default.contentsOfDirectory(atPath: lab.storeFolder)
     let hasFolder = names.contains { $0.hasPrefix(lab.vmName) }
-    guard hasFolder, let point = try? Lab.decodeStatus(text).latestPoint else {
+    guard hasFolder, let point = try StatusJSON.decode(Array(text.utf8)).vms.first?.latestPoint else {
       if hasFolder, FileManager.default.fileExists(atPath: "\(try lab.standbyFolder)/web01.vmx") {
         throw ToolFailure(text: "there is a VMX, and no recovery point: \(text)")
       }
