@@ -198,7 +198,12 @@ final class Lab {
   var standbyFolder: String {
     get throws {
       let names = try FileManager.default.contentsOfDirectory(atPath: storeFolder)
-      let name = try #require(names.first { $0.hasPrefix(vmName) }, "a standby in \(storeFolder)")
+      // A crash while a standby is made leaves a folder without a catalog.
+      let name = try #require(
+        names.first {
+          $0.hasPrefix(vmName)
+            && FileManager.default.fileExists(atPath: "\(storeFolder)/\($0)/.repl/catalog")
+        }, "a standby in \(storeFolder)")
       return "\(storeFolder)/\(name)"
     }
   }

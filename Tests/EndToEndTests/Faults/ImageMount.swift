@@ -8,7 +8,7 @@ final class ImageMount {
     case ext4
     case xfs
 
-    fileprivate func make(_ image: String) throws {
+    func make(_ image: String) throws {
       switch self {
       case .ext4: try Tool.must(["mkfs.ext4", "-q", "-F", image])
       case .xfs: try Tool.must(["mkfs.xfs", "-q", "-f", image])

@@ -135,7 +135,7 @@ struct SyscallSweep {
       throw ToolFailure(text: "the pass had to go through: \(result.status) \(result.errors)")
     }
     if !acknowledged && !each.fault.kills { try checkIsRed(each, result) }
-    try eventually("nothing is settling after \(each)") { (try? three.standby()) != nil }
+    try eventually("nothing is settling after \(each)") { (try? three.vm.standby()) != nil }
     return acknowledged
   }
 
@@ -150,7 +150,7 @@ struct SyscallSweep {
   }
 
   private func waitUntilSettled() throws {
-    try eventually("the point is settled") { settledCount > 0 || (try? three.standby().version) != nil }
+    try eventually("the point is settled") { settledCount > 0 || (try? three.vm.standby().version) != nil }
   }
 
   /// After an acknowledged commit: it is settled, or the receiver died, or it says what is wrong.
@@ -183,7 +183,7 @@ struct SyscallSweep {
 
   /// P1 and P2: exactly one version, and the one whose commit was acknowledged is not lost.
   func checkPoint(after each: Case, acknowledged: Bool) throws {
-    let standby = try three.standby()
+    let standby = try three.vm.standby()
     let expected = acknowledged ? each.pass...each.pass : (each.pass - 1)...each.pass
     guard expected.contains(standby.version), Int(standby.number) == standby.version else {
       throw ToolFailure(
@@ -194,12 +194,12 @@ struct SyscallSweep {
   /// P7: this pass and the next one go through, with nobody doing anything.
   func goOn(after each: Case) throws {
     for version in each.pass...min(each.pass + 1, ThreePasses.count) {
-      if version > each.pass { try three.writeVersion(version) }
+      if version > each.pass { try three.vm.writeVersion(version) }
       try lab.pass()
       try waitUntilSettled()
-      var found: ThreePasses.Standby?
+      var found: VersionedVM.Standby?
       try eventually("version \(version) at the standby") {
-        found = try? three.standby()
+        found = try? three.vm.standby()
         return found?.version == version
       }
     }

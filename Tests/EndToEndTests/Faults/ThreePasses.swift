@@ -1,29 +1,21 @@
-import Foundation
-import ReplModel
-import ReplService
-import ReplTestKit
+import Glibc
 
-/// A VM with two small disks and a version of it for each of three passes: a first copy, a pass with changes and
-/// zeros, and one with which a disk grows. The state before each pass can be brought back at once.
+/// Three passes of a VM: a first copy, a pass with changes and zeros, and one with which a disk grows. The state
+/// before each of them can be brought back at once.
 final class ThreePasses {
   static let count = 3
-  private static let pageBytes = 4096
 
   let lab: Lab
+  let vm: VersionedVM
   let place: ImageMount
-  /// The disks of each version; index 0 is the first one.
-  private(set) var versions: [[Data]] = []
-  private let vmxLines: [String]
 
-  init(seed: UInt64 = 1) throws {
+  init(seed: UInt64) throws {
     place = try ImageMount(sizeMiB: 64)
     lab = try Lab(in: place.path)
-    vmxLines = (1...Self.count).map { "annotation = \"version \($0)\"\n" }
-    try lab.addDisk(subformat: "monolithicFlat", sizeBytes: 3 << 20)
-    try lab.addDisk(subformat: "monolithicFlat", sizeBytes: 1 << 20)
+    vm = try VersionedVM(lab, seed: seed)
     try lab.configure()
     for pass in 1...Self.count {
-      try writeVersion(pass, seed: seed)
+      try vm.writeVersion(pass)
       try place.keep("before-\(pass)")
       if pass < Self.count {
         try lab.startReceiver()
@@ -37,110 +29,5 @@ final class ThreePasses {
   func restore(before number: Int) throws {
     if lab.receiver != nil { try lab.stopReceiver(SIGKILL) }
     try place.restore("before-\(number)")
-  }
-
-  // MARK: - The source
-
-  private func flat(_ disk: Int) -> FlatDisk {
-    FlatDisk(path: "\(lab.sourceFolder)/\(lab.diskNames[disk].replacing(".vmdk", with: "-flat.vmdk"))")
-  }
-
-  /// Makes the source be version `number`, when it is the one before.
-  func writeVersion(_ number: Int, seed: UInt64 = 1) throws {
-    var random = SeededRandom(seed: seed &* 100 &+ UInt64(number))
-    if number == 3 { try grow(disk: 1, toBytes: 1_600_000 / 512 * 512) }
-    for disk in 0...1 {
-      let size = try size(of: disk) / Self.pageBytes
-      for _ in 0..<(number == 1 ? 6 : 4) {
-        let pages = Self.run(of: 24, within: size, &random)
-        try flat(disk).write(pages: pages) { _ in Self.noise(&random) }
-      }
-      let zeros = number == 1 ? [] : Self.run(of: 8, within: size, &random)
-      try flat(disk).write(pages: zeros) { _ in [UInt8](repeating: 0, count: Self.pageBytes) }
-    }
-    // The last page of a disk that is no whole number of pages long.
-    if number == 3 {
-      try flat(1).write(pages: [size(of: 1) / Self.pageBytes - 1]) { _ in Self.noise(&random) }
-    }
-    try lab.writeVMX(extra: vmxLines[number - 1])
-    let version = try [flat(0).copy(), flat(1).copy()]
-    if versions.count < number { versions.append(version) }
-  }
-
-  /// Few and longer runs: each is a call of its own at the receiver, and every call is swept.
-  private static func run(of most: Int, within size: Int, _ random: inout SeededRandom) -> [Int] {
-    let first = Int.random(in: 0..<size, using: &random)
-    return Array(first..<min(size, first + Int.random(in: 1...most, using: &random)))
-  }
-
-  private func size(of disk: Int) throws -> Int { try flat(disk).contents().count }
-
-  private static func noise(_ random: inout SeededRandom) -> [UInt8] {
-    let base = random.next()
-    // Half of the pages compress.
-    if base.isMultiple(of: 2) {
-      return (0..<pageBytes).map { UInt8(truncatingIfNeeded: $0 / 64) ^ UInt8(base >> 56) }
-    }
-    return (0..<pageBytes / 8).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
-  }
-
-  private func grow(disk: Int, toBytes size: Int) throws {
-    let descriptor = "\(lab.sourceFolder)/\(lab.diskNames[disk])"
-    let old = try self.size(of: disk)
-    try Tool.must(["truncate", "-s", "\(size)", flat(disk).path])
-    let text = try String(contentsOfFile: descriptor, encoding: .utf8)
-    try text.replacing("RW \(old / 512) ", with: "RW \(size / 512) ")
-      .write(toFile: descriptor, atomically: true, encoding: .utf8)
-  }
-
-  // MARK: - The standby
-
-  /// What is at the receiver: the version that its newest point is, 0 when there is no point.
-  struct Standby: Equatable, CustomStringConvertible {
-    let version: Int
-    let number: UInt64
-    var description: String { "version \(version) as point \(number)" }
-  }
-
-  /// Which version the standby is, by its bytes and by what is said of it. Throws when it is none, or when it is
-  /// between two.
-  func standby() throws -> Standby {
-    let text = try Tool.must([Tool.receiver, "status", "--json", "--config", lab.receiverConfig])
-    let names = try FileManager.default.contentsOfDirectory(atPath: lab.storeFolder)
-    let hasFolder = names.contains { $0.hasPrefix(lab.vmName) }
-    guard hasFolder, let point = try StatusJSON.decode(Array(text.utf8)).vms.first?.latestPoint else {
-      if hasFolder, FileManager.default.fileExists(atPath: "\(try lab.standbyFolder)/web01.vmx") {
-        throw ToolFailure(text: "there is a VMX, and no recovery point: \(text)")
-      }
-      return Standby(version: 0, number: 0)
-    }
-    let folder = try lab.standbyFolder
-    if FileManager.default.fileExists(atPath: "\(folder)/SETTLING.txt") {
-      throw ToolFailure(text: "point \(point.reference) is named, and the disks are still settling")
-    }
-    let disks = try (0...1).map { disk in
-      try Data(contentsOf: URL(fileURLWithPath: "\(folder)/scsi0-\(disk)-flat.vmdk"))
-    }
-    guard let index = versions.lastIndex(of: disks) else {
-      throw ToolFailure(text: "the standby of point \(point.reference) is no version: \(describe(disks))")
-    }
-    let stub = try String(contentsOfFile: "\(folder)/web01.vmx", encoding: .utf8)
-    guard stub.contains("scsi0:1.fileName") else { throw ToolFailure(text: "the VMX lacks a disk:\n\(stub)") }
-    return Standby(version: index + 1, number: point.reference.number)
-  }
-
-  private func describe(_ disks: [Data]) -> String {
-    disks.indices.map { disk in
-      let matches = versions.indices.map { version -> String in
-        let (old, new) = (versions[version][disk], disks[disk])
-        let pages = min(old.count, new.count) / Self.pageBytes
-        let same = (0..<pages).count { page in
-          let range = page * Self.pageBytes..<(page + 1) * Self.pageBytes
-          return old[range] == new[range]
-        }
-        return "\(same)/\(pages) pages of version \(version + 1)"
-      }
-      return "disk \(disk): \(disks[disk].count) bytes, \(matches.joined(separator: ", "))"
-    }.joined(separator: "; ")
   }
 }
