@@ -153,10 +153,15 @@ final class Lab {
     try Tool.must([tool, "fingerprint", "--state-dir", state]).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
-  func startReceiver(environment: [String: String] = [:]) throws {
-    let running = try Running([Tool.receiver, "run", "--config", receiverConfig], environment: environment)
+  /// `limits` are those of `prlimit`; `seconds` is how long it may take until it listens.
+  func startReceiver(
+    environment: [String: String] = [:], limits: [String] = [], seconds: Double = 30
+  ) throws {
+    let prefix = limits.isEmpty ? [] : ["prlimit"] + limits
+    let running = try Running(
+      prefix + [Tool.receiver, "run", "--config", receiverConfig], environment: environment)
     receiver = running
-    try eventually("the receiver listens") {
+    try eventually(seconds: seconds, "the receiver listens") {
       guard running.process.isRunning else { throw ToolFailure(text: "receiver ended: \(running.errors)") }
       return running.errors.contains("listening")
     }
@@ -191,6 +196,17 @@ final class Lab {
   static func decodeStatus(_ text: String) throws -> VMStatus {
     let document = try StatusJSON.decode(Array(text.utf8))
     return try #require(document.vms.first)
+  }
+
+  /// Gives the daemons pages of their own, on ports that are free; answers the ports.
+  func servePages() throws -> (sender: Int, receiver: Int) {
+    let ports = (sender: try Self.freePort(), receiver: try Self.freePort())
+    for (path, port) in [(senderConfig, ports.sender), (receiverConfig, ports.receiver)] {
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      try text.replacingOccurrences(of: "http: \"off\"", with: "http: 127.0.0.1:\(port)")
+        .write(toFile: path, atomically: true, encoding: .utf8)
+    }
+    return ports
   }
 
   // MARK: - The standby

@@ -108,6 +108,16 @@ final class Running {
     return ToolResult(status: process.terminationStatus, output: output, errors: errors)
   }
 
+  /// Processor time that the process used so far.
+  var processorSeconds: Double {
+    guard let text = try? String(contentsOfFile: "/proc/\(process.processIdentifier)/stat", encoding: .utf8),
+      let rest = text.split(separator: ")").last
+    else { return 0 }
+    // After the name, the 12th and 13th field: ticks in user and in system mode.
+    let fields = rest.split(separator: " ")
+    return [11, 12].reduce(0) { $0 + (Double(fields[$1]) ?? 0) } / Double(sysconf(Int32(_SC_CLK_TCK)))
+  }
+
   /// The most memory the process had resident so far, bytes.
   var peakMemoryBytes: Int {
     guard

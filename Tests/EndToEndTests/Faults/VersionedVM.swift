@@ -23,7 +23,7 @@ final class VersionedVM {
 
   // MARK: - The source
 
-  private func flat(_ disk: Int) -> FlatDisk {
+  func flat(_ disk: Int) -> FlatDisk {
     FlatDisk(path: "\(lab.sourceFolder)/\(lab.diskNames[disk].replacing(".vmdk", with: "-flat.vmdk"))")
   }
 
@@ -45,6 +45,20 @@ final class VersionedVM {
       try flat(1).write(pages: [size(of: 1) / Self.pageBytes - 1]) { _ in Self.noise(&random) }
     }
     try lab.writeVMX(extra: "annotation = \"version \(number)\"\n")
+    try remember(number)
+  }
+
+  /// Makes every page of the first disk new: far more than other versions change.
+  func writeWholeVersion(_ number: Int) throws {
+    var random = SeededRandom(seed: seed &* 100 &+ UInt64(number))
+    let pages = try 0..<(size(of: 0) / Self.pageBytes)
+    try flat(0).write(pages: Array(pages)) { _ in
+      (0..<Self.pageBytes / 8).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
+    }
+    try remember(number)
+  }
+
+  private func remember(_ number: Int) throws {
     let version = try [flat(0).copy(), flat(1).copy()]
     if versions.count < number { versions.append(version) }
   }
