@@ -6,7 +6,8 @@ import ReplTestKit
 import Testing
 
 extension EndToEnd {
-  /// Devices that fail: sectors that cannot be read or written, flushes that fail, a device that does not answer.
+  /// Devices that fail: sectors that cannot be read or written, flushes that fail, a device that does not
+  /// answer.
   @Suite(
     .needs("curl", "qemu-storage-daemon", "fusermount3", "losetup", "mkfs.ext4", "filefrag"), .needsLoopMounts
   )
@@ -92,7 +93,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 13: a sector of a standby disk cannot be written: told with the file, the journal is kept, others go on"
+      "row 13: a sector of a standby disk cannot be written: told, the journal is kept, others go on"
     )
     func unwritableSector() throws {
       let failing = try Failing()
@@ -121,7 +122,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 26: a sector of a source disk cannot be read: told with file and place, never zeros, and it goes on"
+      "row 26: a sector of a source disk cannot be read: told with its place, never taken for zeros"
     )
     func unreadableSource() throws {
       let site = try FaultSite()
@@ -141,7 +142,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 19: a store that does not answer: both daemons answer and say what runs, and the pass goes on afterwards"
+      "row 19: a store that hangs: both daemons answer and say what runs, and the pass goes on"
     )
     func hangingStore() throws {
       let failing = try Failing()

@@ -1,10 +1,11 @@
 import Foundation
 import Glibc
 
-/// A disk image behind QEMU's storage daemon: a file that logs what is written or fails where it is told to, as a file
-/// of its own by FUSE. With a filesystem in it: mounted, through a loop device.
+/// A disk image behind QEMU's storage daemon: a file that logs what is written or fails where it is told
+/// to, as a file of its own by FUSE. With a filesystem in it: mounted, through a loop device.
 final class ExportedDisk {
-  /// What lies between the export and the image, as options of the daemon; the node that is exported is `top`.
+  /// What lies between the export and the image, as options of the daemon; the node that is exported is
+  /// `top`.
   struct Filter: Sendable {
     fileprivate let blockdevs: [String]
 
@@ -27,7 +28,8 @@ final class ExportedDisk {
     static func failing(_ operation: Operation, sector: Int) -> Filter {
       Filter(blockdevs: [
         "driver=blkdebug,node-name=top,image=image,inject-error.0.event=none,"
-          + "inject-error.0.iotype=\(operation.rawValue),inject-error.0.sector=\(sector),inject-error.0.errno=5"
+          + "inject-error.0.iotype=\(operation.rawValue),inject-error.0.sector=\(sector),"
+          + "inject-error.0.errno=5"
       ])
     }
 

@@ -86,7 +86,8 @@ final class FaultSite {
     }
   }
 
-  /// P2 and P4: the pass failed, and says of which VM, in which phase and why; its point is still the old one.
+  /// P2 and P4: the pass failed, and says of which VM, in which phase and why; its point is still the old
+  /// one.
   @discardableResult
   func expectRed(
     _ result: ToolResult, naming words: [String], newest number: UInt64 = 1,

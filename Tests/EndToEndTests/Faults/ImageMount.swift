@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 
-/// A filesystem in a file, mounted, whose whole state can be kept and brought back: contents, inode numbers and
-/// times, which a copy of the files would not have.
+/// A filesystem in a file, mounted, whose whole state can be kept and brought back: contents, inode numbers
+/// and times, which a copy of the files would not have.
 final class ImageMount {
   enum Filesystem: String, CaseIterable {
     case ext4

@@ -3,10 +3,11 @@ import Glibc
 import Testing
 
 extension EndToEnd {
-  /// Processes that are told to end, run out of memory or hang, and disks of the source that change under the pass.
+  /// Processes that are told to end, run out of memory or hang, and disks of the source that change under
+  /// the pass.
   @Suite(.needs("curl", "prlimit", "qemu-img", "mkfs.ext4"), .needsLoopMounts) struct ProcessFaultTests {
     @Test(
-      "row 6: SIGTERM of the receiver in the middle of a pass: it ends within 5 s with 0, and the pass is resumed"
+      "row 6: SIGTERM of the receiver in a pass: it ends within 5 s with 0, and the pass is resumed"
     )
     func terminated() throws {
       let site = try FaultSite()
@@ -107,7 +108,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 27: a source disk that grows or shrinks while it is read: the pass is given up, and the next one goes on",
+      "row 27: a source disk that grows or shrinks under a pass: given up, and the next one goes on",
       arguments: ["grows", "shrinks"])
     func resized(what: String) throws {
       let site = try FaultSite()

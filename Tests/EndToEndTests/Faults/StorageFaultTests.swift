@@ -6,7 +6,7 @@ extension EndToEnd {
   /// Storage of the receiver that fills up, becomes read-only or goes away.
   @Suite(.needs("curl", "mkfs.ext4", "prlimit"), .needsLoopMounts) struct StorageFaultTests {
     @Test(
-      "row 15: no space for the journal or for settling: refused before the standby is touched, and space is enough",
+      "row 15: no space for a pass: refused before the standby is touched, and space is all it needs",
       arguments: [4_000, 6_000])
     func noSpaceInJournal(sizeKiB: Int) throws {
       let site = try FaultSite()
@@ -55,7 +55,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 17: no space for the receiver's state: the daemon lives, tells it, and no commit is told that is not there"
+      "row 17: no space for the receiver's state: the daemon lives and tells it, no commit is made up"
     )
     func noSpaceForState() throws {
       let site = try FaultSite()
@@ -82,7 +82,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 18: a store that is read-only: told, no crash, and replication goes on when it can be written again"
+      "row 18: a store that is read-only: told, no crash, and it goes on when it can be written again"
     )
     func readOnly() throws {
       let site = try FaultSite()
@@ -105,7 +105,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 18: a store that becomes read-only in the middle of a pass: told, and the pass goes on after a remount"
+      "row 18: a store that becomes read-only in a pass: told, and the pass goes on after a remount"
     )
     func readOnlyMidPass() throws {
       let site = try FaultSite()
@@ -166,7 +166,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 20: without descriptors for connections the receiver waits, without work, and goes on when they are back"
+      "row 20: without descriptors the receiver waits without work, and goes on when they are back"
     )
     func noDescriptors() throws {
       let site = try FaultSite()
@@ -192,7 +192,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "row 24: a standby disk that is gone or something else is refused, named, and never made anew or followed",
+      "row 24: a standby disk that is gone or replaced is refused, named, and never made anew or followed",
       arguments: ["nothing", "symbolic link", "second name", "pipe", "folder", "device"])
     func replaced(by what: String) throws {
       let site = try FaultSite()

@@ -100,24 +100,33 @@ struct SyscallShim {
     return environment
   }
 
+  /// What a program did.
+  struct Calls {
+    var counted: [Call] = []
+    /// The one that went wrong.
+    var met: Call?
+
+    /// The file whose sync went wrong and that was synced again without having been written again: the
+    /// kernel says of the second one that all is well, and the data is gone.
+    var retriedSync: String? {
+      guard let met, met.name == "fdatasync" else { return nil }
+      let next = counted.first { $0.number > met.number && $0.path == met.path }
+      return next?.name == "fdatasync" ? met.path : nil
+    }
+  }
+
   /// What was counted, and the call that was met.
-  func calls() throws -> (counted: [Call], met: Call?) {
-    let text =
-      FileManager.default.fileExists(atPath: report)
-      ? try String(contentsOfFile: report, encoding: .utf8) : ""
-    var (counted, met): ([Call], Call?) = ([], nil)
+  func calls() throws -> Calls {
+    guard FileManager.default.fileExists(atPath: report) else { return Calls() }
+    let text = try String(contentsOfFile: report, encoding: .utf8)
+    var calls = Calls()
     for line in text.split(separator: "\n") {
-      var words = line.split(separator: " ", maxSplits: 3).map(String.init)
-      let isMet = words.first == "fault"
-      if isMet {
-        words.removeFirst()
-      } else {
-        words = line.split(separator: " ", maxSplits: 2).map(String.init)
-      }
+      let isMet = line.hasPrefix("fault ")
+      let words = line.dropFirst(isMet ? 6 : 0).split(separator: " ", maxSplits: 2).map(String.init)
       guard words.count == 3, let number = Int(words[0]) else { continue }
       let call = Call(number: number, name: words[1], path: words[2])
-      if isMet { met = call } else { counted.append(call) }
+      if isMet { calls.met = call } else { calls.counted.append(call) }
     }
-    return (counted, met)
+    return calls
   }
 }

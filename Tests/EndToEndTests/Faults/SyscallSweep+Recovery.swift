@@ -2,8 +2,8 @@ import Foundation
 import Glibc
 
 extension SyscallSweep {
-  /// Kills the receiver at a call of a pass, then its recovery at the first call, the next one at the second, and
-  /// so on until a recovery comes to its end. Answers how many were killed.
+  /// Kills the receiver at a call of a pass, then its recovery at the first call, the next one at the
+  /// second, and so on until a recovery comes to its end. Answers how many were killed.
   func killRecoveries(pass number: Int, operation: Int) -> (killed: Int, violations: [String]) {
     var killed = 0
     do {
@@ -23,7 +23,8 @@ extension SyscallSweep {
     }
   }
 
-  /// A pass in which the receiver is killed, and the sender with it; true when the commit was acknowledged before.
+  /// A pass in which the receiver is killed, and the sender with it; true when the commit was acknowledged
+  /// before.
   private func dieTogether(_ environment: [String: String]) throws -> Bool {
     do { try lab.startReceiver(environment: environment) } catch {
       guard lab.receiver?.process.isRunning == false else { throw error }

@@ -3,8 +3,8 @@ import Glibc
 import ReplModel
 import ReplService
 
-/// One call on files of one of the two executables goes wrong, in one of three passes; then everything must be
-/// as promised, and the rest of the passes goes through.
+/// One call on files of one of the two executables goes wrong, in one of three passes; then everything must
+/// be as promised, and the rest of the passes goes through.
 struct SyscallSweep {
   enum Victim: String, CaseIterable, CustomStringConvertible {
     case receiver
@@ -77,13 +77,17 @@ struct SyscallSweep {
         case .receiver: try hitReceiver(each, environment)
         case .sender: try hitSender(each, environment)
         }
-      outcome.met = try shim.calls().met
+      let calls = try shim.calls()
+      outcome.met = calls.met
+      if let path = calls.retriedSync {
+        outcome.violations.append("\(each): a sync of \(path) failed, and it was synced again as it was")
+      }
       try checkPoint(after: each, acknowledged: acknowledged)
       try goOn(after: each)
     } catch {
-      outcome.violations.append(
-        "\(each): \(error)\nmet: \(outcome.met.map { "\($0)" } ?? "nothing")\nreceiver: \(lab.receiver?.errors ?? "-")"
-      )
+      let met = outcome.met.map { "\($0)" } ?? "nothing"
+      let log = lab.receiver?.errors ?? "-"
+      outcome.violations.append("\(each): \(error)\nmet: \(met)\nreceiver: \(log)")
     }
     return outcome
   }

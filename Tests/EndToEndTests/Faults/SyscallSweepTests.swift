@@ -3,15 +3,15 @@ import ReplTestKit
 import Testing
 
 extension EndToEnd {
-  /// Every call on files of both executables, and everything that can become of it. A sample of it here; all of
-  /// it with `VMREPL_FULL_SWEEP=1`, which takes most of an hour.
+  /// Every call on files of both executables, and everything that can become of it. A sample of it here;
+  /// all of it with `VMREPL_FULL_SWEEP=1`, which takes most of an hour.
   @Suite(.needs("gcc", "mkfs.ext4"), .needsLoopMounts) struct SyscallSweepTests {
     /// Runs of the sample, for each of the two programs.
     static let sampleCount = 12
     static let recoverySampleCount = 3
 
     @Test(
-      "rows 1, 2, 5 and 10: a kill, a torn write or an error at any call on files loses nothing, and it goes on",
+      "rows 1, 2, 5, 10: a kill, torn write or error at any call on files loses nothing, and it goes on",
       arguments: SyscallSweep.Victim.allCases)
     func sweep(victim: SyscallSweep.Victim) throws {
       let seed = FaultSeed.make("syscall sweep")
@@ -30,8 +30,9 @@ extension EndToEnd {
         for violation in outcome.violations { print("VIOLATION \(violation)") }
       }
       print(
-        "syscall sweep of the \(victim): \(all.count) possible runs, \(chosen.count) done, \(met) met their call, "
-          + "\(violations.count) violations, \(Int(Date().timeIntervalSince(began))) s, seed \(seed)")
+        "syscall sweep of the \(victim): \(all.count) possible runs, \(chosen.count) done, \(met) met "
+          + "their call, \(violations.count) violations, \(Int(Date().timeIntervalSince(began))) s, "
+          + "seed \(seed)")
       for violation in violations { Issue.record("\(violation)") }
       #expect(met * 10 >= chosen.count * 8, "most faults must be met")
     }

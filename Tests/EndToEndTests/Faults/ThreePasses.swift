@@ -1,7 +1,7 @@
 import Glibc
 
-/// Three passes of a VM: a first copy, a pass with changes and zeros, and one with which a disk grows. The state
-/// before each of them can be brought back at once.
+/// Three passes of a VM: a first copy, a pass with changes and zeros, and one with which a disk grows. The
+/// state before each of them can be brought back at once.
 final class ThreePasses {
   static let count = 3
 

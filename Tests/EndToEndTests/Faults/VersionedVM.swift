@@ -3,8 +3,8 @@ import ReplModel
 import ReplService
 import ReplTestKit
 
-/// A VM with two small disks of which every version is known: the first one, then versions with changes and zeros;
-/// with the third one a disk grows. Says which of them a standby is.
+/// A VM with two small disks of which every version is known: the first one, then versions with changes and
+/// zeros; with the third one a disk grows. Says which of them a standby is.
 final class VersionedVM {
   private static let pageBytes = 4096
 
@@ -98,8 +98,8 @@ final class VersionedVM {
     var description: String { "version \(version) as point \(number)" }
   }
 
-  /// Which version the standby is, by its bytes and by what is said of it. Throws when it is none, or when it is
-  /// between two.
+  /// Which version the standby is, by its bytes and by what is said of it. Throws when it is none, or when
+  /// it is between two.
   func standby() throws -> Standby {
     let text = try Tool.must([Tool.receiver, "status", "--json", "--config", lab.receiverConfig])
     guard let point = try StatusJSON.decode(Array(text.utf8)).vms.first?.latestPoint else {

@@ -1,8 +1,9 @@
 import Foundation
 
-/// What `blklogwrites` wrote: the format of the kernel's dm-log-writes (Documentation/admin-guide/device-mapper/
-/// log-writes.rst). A sector with magic, version, number of entries and sector size; then for each entry a sector with
-/// its place, length and flags, followed by its data. All numbers are little-endian.
+/// What `blklogwrites` wrote: the format of the kernel's dm-log-writes
+/// (Documentation/admin-guide/device-mapper/ log-writes.rst). A sector with magic, version, number of
+/// entries and sector size; then for each entry a sector with its place, length and flags, followed by its
+/// data. All numbers are little-endian.
 struct WriteLog {
   private static let magic: UInt64 = 0x6A73_6677_736872
   private static let (flush, fua, discard): (UInt64, UInt64, UInt64) = (1, 2, 4)
@@ -84,8 +85,9 @@ final class PowerLossImage {
   /// Places of the log at which power can go: just before each flush is done.
   var flushes: [Int] { log.entries.indices.filter { log.entries[$0].isFlush } }
 
-  /// Makes `copy` the disk after a power loss just before the entry `index` was done, not smaller than the last one
-  /// asked for: of the writes since the last flush every one is there, lost, or torn, as `random` says.
+  /// Makes `copy` the disk after a power loss just before the entry `index` was done, not smaller than the
+  /// last one asked for: of the writes since the last flush every one is there, lost, or torn, as `random`
+  /// says.
   func cut(before index: Int, to copy: String, _ random: inout some RandomNumberGenerator) throws {
     let last = log.entries[..<index].lastIndex { $0.isFlush } ?? 0
     try bringStable(to: last)
