@@ -74,9 +74,15 @@ final class Running {
     for (key, value) in environment { merged[key] = value }
     process.environment = merged
     process.standardInput = inputPipe
-    process.standardOutput = FileHandle(forWritingAtPath: outputPath)
-    process.standardError = FileHandle(forWritingAtPath: errorPath)
+    let (output, errors) = (
+      FileHandle(forWritingAtPath: outputPath), FileHandle(forWritingAtPath: errorPath)
+    )
+    process.standardOutput = output
+    process.standardError = errors
     try process.run()
+    // Foundation keeps them open for as long as this program runs.
+    try output?.close()
+    try errors?.close()
   }
 
   deinit {

@@ -109,6 +109,11 @@ final class FaultSite {
     return status
   }
 
+  /// The number of the newest point that a pass knew of when it ended.
+  func numberTold(in result: ToolResult) throws -> Int {
+    Int(try StatusJSON.decode(Array(result.output.utf8)).vms.first?.latestPoint?.reference.number ?? 0)
+  }
+
   /// P7: the newest version of the source goes through, with nobody doing anything.
   func expectGoesOn(version: Int, at location: SourceLocation = #_sourceLocation) throws {
     try lab.pass()

@@ -9,7 +9,7 @@ extension EndToEnd {
   @Suite(
     .needs("qemu-storage-daemon", "losetup", "mkfs.ext4", "mkfs.xfs", "fusermount3"), .needsLoopMounts)
   struct PowerLossTests {
-    static let sampleCount = 20
+    static let sampleCount = 12
     static let passCount = 5
 
     @Test(

@@ -124,7 +124,8 @@ extension EndToEnd {
       let name = (device as NSString).lastPathComponent
       try "test".write(toFile: "/sys/fs/ext4/\(name)/trigger_fs_error", atomically: false, encoding: .utf8)
       pass.signal(SIGCONT)
-      try site.expectRed(pass.finish(seconds: 60), naming: ["Read-only file system"])
+      // The journal of the filesystem is broken off: EIO or EROFS, as the call comes.
+      try site.expectRed(pass.finish(seconds: 60), naming: [".repl/"])
       #expect(site.lab.receiver?.process.isRunning == true)
       try site.lab.stopReceiver()
       try eventually("it can be unmounted") { umount2(site.lab.storeFolder, 0) == 0 }
