@@ -21,14 +21,28 @@ public struct Failover: Sendable {
     self.time = time
   }
 
-  /// What will be done; nothing is touched. `acceptsFuzzy`: also a point that was read while the VM wrote.
+  /// What the operator asks for.
+  public struct Choice: Sendable {
+    /// The point to start; nil for the newest, or the one that a failover before was about.
+    public var point: PointReference?
+    /// Also a point that was read while the VM wrote.
+    public var acceptsFuzzy: Bool
+
+    public init(point: PointReference? = nil, acceptsFuzzy: Bool = false) {
+      self.point = point
+      self.acceptsFuzzy = acceptsFuzzy
+    }
+  }
+
+  /// What will be done; nothing is touched.
   public func plan(
-    _ target: StandbySearch.Found, acceptsFuzzy: Bool = false
+    _ target: StandbySearch.Found, _ choice: Choice = Choice()
   ) throws(FailoverError) -> FailoverPlan {
     let catalog = target.catalog
-    guard let point = target.summary.newestPoint else {
+    guard let newest = target.summary.newestPoint else {
       throw .noRecoveryPoint(SafeText.printable(catalog.displayName))
     }
+    let point = try chosenPoint(choice, catalog, newest: newest)
     if try !isBegun(target), catalog.divergence == nil {
       try failing { () throws(StandbyError) in try target.store.checkStartable(target.summary) }
     }
@@ -36,9 +50,10 @@ public struct Failover: Sendable {
     return FailoverPlan(
       vm: catalog.vm, name: catalog.displayName, directory: values.directory, point: point.reference,
       frozenAt: point.frozenAt, label: point.label,
+      newerPoint: point.reference == newest.reference ? nil : newest.reference,
       lossSeconds: time.wallTime().seconds(since: point.frozenAt), isSettling: target.summary.isSettling,
       isFenced: catalog.fence != nil, divergence: catalog.fence == nil ? divergence(of: catalog) : nil,
-      fuzzyRefusal: acceptsFuzzy ? nil : fuzzyRefusal(of: point, in: catalog),
+      fuzzyRefusal: choice.acceptsFuzzy ? nil : fuzzyRefusal(of: point, in: catalog),
       registerCommand: commands.register.map { FailoverError.quoted($0(self.values(target, id: ""))) },
       powerOnCommand: commands.powerOn.map { FailoverError.quoted($0(values)) })
   }
@@ -52,15 +67,15 @@ public struct Failover: Sendable {
     public let said: [String]
   }
 
-  /// Carries it out. `say` gets a sentence a step, for people. Throws `.fuzzyPoint` when the newest point is
-  /// fuzzy and that was not accepted: nothing is changed then.
+  /// Carries it out. `say` gets a sentence a step, for people. Throws `.fuzzyPoint` when the point is fuzzy
+  /// and that was not accepted: nothing is changed then.
   public func run(
-    _ target: StandbySearch.Found, acceptsFuzzy: Bool = false, say: @escaping @Sendable (String) -> Void
+    _ target: StandbySearch.Found, _ choice: Choice = Choice(), say: @escaping @Sendable (String) -> Void
   ) async throws(FailoverError) -> Report {
     let outcome: Result<FailoverHold, FailoverError>
     do {
       outcome = try await NamedThread.run("failover") { () -> Result<FailoverHold, FailoverError> in
-        do throws(FailoverError) { return .success(try takeHold(target, acceptsFuzzy, say: say)) } catch {
+        do throws(FailoverError) { return .success(try takeHold(target, choice, say: say)) } catch {
           return .failure(error)
         }
       }
@@ -77,7 +92,7 @@ public struct Failover: Sendable {
 
   /// Everything up to the startable files. Blocks.
   private func takeHold(
-    _ target: StandbySearch.Found, _ acceptsFuzzy: Bool, say: @Sendable (String) -> Void
+    _ target: StandbySearch.Found, _ choice: Choice, say: @Sendable (String) -> Void
   ) throws(FailoverError) -> FailoverHold {
     let name = SafeText.printable(target.catalog.displayName)
     let (standby, request) = try failing { () throws(StandbyError) in
@@ -88,21 +103,31 @@ public struct Failover: Sendable {
     if let standby, standby.catalog.newest == nil, case .failure(let error) = standby.recovery {
       throw .standby(error)
     }
-    guard let standby, let request, let point = standby.catalog.newest else { throw .noRecoveryPoint(name) }
+    guard let standby, let request, let newest = standby.catalog.newest else {
+      throw .noRecoveryPoint(name)
+    }
+    let point = try chosenPoint(choice, standby.catalog, newest: newest)
     if standby.catalog.fence == nil, let divergence = divergence(of: standby.catalog) {
       throw .files("\(name) is not failed over: \(divergence)")
     }
     // The pass that made way may have brought another point than the plan showed.
-    if !acceptsFuzzy, let refusal = fuzzyRefusal(of: point, in: standby.catalog) {
+    if !choice.acceptsFuzzy, let refusal = fuzzyRefusal(of: point, in: standby.catalog) {
       throw .fuzzyPoint(name, refusal)
     }
-    let (directory, earlier) = try progress(in: "\(standby.path)/.repl")
+    var (directory, earlier) = try progress(in: "\(standby.path)/.repl")
+    let isElsewhere = standby.catalog.fence != nil && standby.disksPoint != point.reference
+    if isElsewhere, let step = earlier?.step, step > .fenced {
+      throw .otherPoint(name, wanted: point.reference, started: standby.disksPoint)
+    }
     try failing { () throws(StandbyError) in
       if earlier == nil, case .success = standby.recovery { try standby.checkStartable() }
-      try standby.fence(reason: "failover")
+      try standby.fence(reason: "failover", point: point.reference)
       say("fenced: epoch \(standby.catalog.epoch), replication to this standby has ended")
+      // The files were placed for another point, if at all.
+      if isElsewhere { earlier = nil }
       // Once they are placed they are the running VM's, which changes them.
       guard earlier == nil else { return }
+      try standby.goTo(point.reference, note: say)
       try standby.placeFiles(startable: true)
       say("recovery point \(point.reference) is in the disks, and the VMX is startable")
     }
@@ -112,6 +137,21 @@ public struct Failover: Sendable {
     return FailoverHold(
       point: point.reference, epoch: standby.catalog.epoch, directory: directory, request: request,
       progress: progress)
+  }
+
+  /// The point that is asked for; else that of a failover before, else the newest.
+  private func chosenPoint(
+    _ choice: Choice, _ catalog: Catalog, newest: RecoveryPoint
+  ) throws(FailoverError) -> RecoveryPoint {
+    guard let wanted = choice.point ?? catalog.fence?.point, wanted != newest.reference else { return newest }
+    guard let kept = catalog.kept(wanted) else {
+      throw .noSuchPoint(
+        SafeText.printable(catalog.displayName), wanted, known: catalog.points.map(\.reference))
+    }
+    guard !kept.isDamaged else {
+      throw .standby(.pointLost(wanted, detail: kept.damage.map(\.detail).joined(separator: "; ")))
+    }
+    return kept.point
   }
 
   /// Waits for a pass that runs, and says so.
@@ -136,9 +176,12 @@ public struct Failover: Sendable {
   private func fuzzyRefusal(of point: RecoveryPoint, in catalog: Catalog) -> String? {
     guard point.label == .fuzzy, catalog.fence == nil else { return nil }
     let age = FailoverPlan.duration(time.wallTime().seconds(since: point.frozenAt))
+    let sound = catalog.kept.last { $0.point.label != .fuzzy && !$0.isDamaged }.map(\.reference)
+    let older = sound.map { "take the newest one that is not, with --point \($0); " } ?? ""
     return
       "recovery point \(point.reference), \(age) old, is fuzzy: its disks were read while the VM wrote to "
-      + "them, so that filesystems and databases in it may be damaged. Let the sender make a pass with the "
+      + "them, so that filesystems and databases in it may be damaged: \(older)"
+      + "let the sender make a pass with the "
       + "VM powered off or with a freeze provider; when there is no such sender any more, take this point "
       + "with --accept-fuzzy and check its filesystems before use"
   }

@@ -12,6 +12,10 @@ public enum FailoverError: ActionableError {
   case noRecoveryPoint(String)
   /// The newest point is fuzzy, and nobody said that it may be taken.
   case fuzzyPoint(String, String)
+  /// The point that was asked for is not kept.
+  case noSuchPoint(String, PointReference, known: [PointReference])
+  /// Another point was registered or started already.
+  case otherPoint(String, wanted: PointReference, started: PointReference?)
   case standby(StandbyError)
   case files(String)
   case commandRefused([String], String)
@@ -36,6 +40,13 @@ public enum FailoverError: ActionableError {
     case .noRecoveryPoint(let name):
       "\(name) has no recovery point yet: its first copy is not complete, so there is nothing to start"
     case .fuzzyPoint(let name, let why): "\(name) is not failed over: \(why)"
+    case .noSuchPoint(let name, let point, let known):
+      "\(name) has no recovery point \(point): it has \(known.map { "\($0)" }.joined(separator: ", "))"
+    case .otherPoint(let name, let wanted, let started):
+      "\(name) was registered or started at recovery point \(started.map { "\($0)" } ?? "unknown"): going to "
+        + "\(wanted) would take the disks from under it; run failover without --point to go on, or "
+        + "unregister "
+        + "the VM and read the other point with repl-receiver points mount"
     case .standby(let error): "\(error)"
     case .files(let text): text
     case .commandRefused(let arguments, let why): "command \(Self.quoted(arguments)) is refused: \(why)"

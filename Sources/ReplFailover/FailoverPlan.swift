@@ -10,6 +10,9 @@ public struct FailoverPlan: Sendable, Codable {
   public let point: PointReference
   public let frozenAt: WallTime
   public let label: PointLabel
+  /// An older point than the newest was asked for; this is the newest, which can be gone back to until the VM
+  /// is started.
+  public let newerPoint: PointReference?
   /// What the source wrote after that moment is not in the point: seconds of changes that are lost.
   public let lossSeconds: Double
   /// A committed point is still being written into the disks; failover ends that first.
@@ -33,6 +36,11 @@ public struct FailoverPlan: Sendable, Codable {
     ]
     if let divergence { lines.append("refused        \(divergence)") }
     if let fuzzyRefusal { lines.append("refused        \(fuzzyRefusal)") }
+    if let newerPoint {
+      lines.append(
+        "going back     the disks go from point \(newerPoint) to \(point); a redo file keeps the way to "
+          + "\(newerPoint) until the VM runs")
+    }
     if isSettling { lines.append("first          the point is brought into the disks to its end") }
     lines.append(
       isFenced

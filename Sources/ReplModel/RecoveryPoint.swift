@@ -24,6 +24,14 @@ public struct PointReference: Hashable, Sendable, Codable, Comparable, CustomStr
     self.number = number
   }
 
+  /// As `description` writes it, `1.7`; nil for anything else.
+  public init?(_ text: String) {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2, let epoch = UInt64(parts[0]), let number = UInt64(parts[1]) else { return nil }
+    self.init(epoch: Epoch(epoch), number: number)
+    if description != text { return nil }
+  }
+
   public static func < (left: Self, right: Self) -> Bool {
     (left.epoch.value, left.number) < (right.epoch.value, right.number)
   }

@@ -101,6 +101,9 @@ public struct VMStatus: Sendable, Codable {
   public var newestPoint: Point?
   /// A fuzzy point that is newer: it is there, but failover takes it only when told to.
   public var fuzzyPoint: Point?
+  /// How many points are kept, and the oldest of them; nil where that is not known.
+  public var pointCount: Int?
+  public var oldestPoint: Point?
   public var rpoSeconds: Double
   public var lastPass: Pass?
   public var running: Running?

@@ -88,6 +88,8 @@ extension VMStatus {
       newestPoint = nil
     }
     fuzzyPoint = points.last.flatMap { $0.label == .fuzzy ? shown($0) : nil }
+    pointCount = points.count
+    oldestPoint = points.first.map(shown)
   }
 
   /// In the order of their slots. How far a first copy is, its session says.

@@ -66,6 +66,15 @@ extension TargetPass {
       .committed(vm: SafeText.printable(standby.catalog.displayName), peer: peer, point, pass))
   }
 
+  func noteDropped(_ dropped: [(point: PointReference, reason: DropReason)], overBudgetBytes: Int64) {
+    if dropped.isEmpty && overBudgetBytes == 0 { return }
+    let catalog = standby.catalog
+    service.board.update(offer.vm) { $0.describe(catalog, isSettling: false) }
+    service.report(
+      .pointsDropped(
+        vm: SafeText.printable(catalog.displayName), dropped, overBudgetBytes: overBudgetBytes))
+  }
+
   func noteSettled(_ point: RecoveryPoint) {
     lease.enter(.settled)
     let catalog = standby.catalog

@@ -74,6 +74,7 @@ extension TargetPass {
           zeroPages: disk.zeroPages - received.damagedZeroPages[index])
       })
     let point = try storing { () throws(StandbyError) in try incoming.commit(claims) }
+    noteDropped(incoming.droppedForSpace.map { ($0, .space) }, overBudgetBytes: 0)
     // The point exists, whether the sender can still be told or not: nothing below depends on the connection.
     var untold: PassError?
     do throws(PassError) { try conversation.send(Committed(point: point)) } catch { untold = error }
@@ -83,8 +84,23 @@ extension TargetPass {
     self.incoming = nil
     isSettled = true
     noteSettled(point)
+    if untold == nil {
+      do throws(PassError) { try conversation.send(Settled(reference: point.reference)) } catch {
+        untold = error
+      }
+    }
+    // The sender knows already: it does not wait for what this may take.
+    applyRetention()
     if let untold { throw untold }
-    try conversation.send(Settled(reference: point.reference))
+  }
+
+  private func applyRetention() {
+    do throws(StandbyError) {
+      let report = try standby.applyRetention()
+      noteDropped(report.dropped, overBudgetBytes: report.overBudgetBytes)
+    } catch {
+      service.report(.retentionFailed(vm: SafeText.printable(standby.catalog.displayName), error))
+    }
   }
 
   private func checkCounts(_ commit: Commit) throws(PassError) {

@@ -12,6 +12,10 @@ public final class TargetService: Sendable {
     case settled(vm: String, PointReference)
     case ended(vm: String?, peer: String, PassError)
     case statusNotKept(IOError)
+    /// Retention has dropped points, older first. `overBudgetBytes` when the budget is exceeded all the same.
+    case pointsDropped(vm: String, [(point: PointReference, reason: DropReason)], overBudgetBytes: Int64)
+    /// Points that should have gone are still there; the next pass tries again.
+    case retentionFailed(vm: String, StandbyError)
     case recovered(store: String, directory: String, Result<Recovery, StandbyError>)
   }
 

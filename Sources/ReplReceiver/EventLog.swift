@@ -1,6 +1,7 @@
 import Logging
 import ReplModel
 import ReplPass
+import ReplStandby
 
 /// One line in the log for everything that happens to a standby.
 struct EventLog {
@@ -25,6 +26,10 @@ struct EventLog {
         metadata: [
           "vm": "\(vm ?? "-")", "peer": "\(peer)", "remedy": "\(error.remedy.rawValue)", "cause": "\(error)",
         ])
+    case .pointsDropped(let vm, let dropped, let overBudgetBytes):
+      write(vm, dropped, overBudgetBytes)
+    case .retentionFailed(let vm, let error):
+      logger.warning("retention-failed", metadata: ["vm": "\(vm)", "cause": "\(error)"])
     case .statusNotKept(let error):
       logger.warning("status-not-kept", metadata: ["cause": "\(error)"])
     case .recovered(let store, let directory, .success(let recovery)):
@@ -37,4 +42,31 @@ struct EventLog {
         metadata: ["store": "\(store)", "standby": "\(directory)", "cause": "\(error)"])
     }
   }
+
+  /// What the ladder does is told in one quiet line; what budget and space took is a warning.
+  private func write(
+    _ vm: String, _ dropped: [(point: PointReference, reason: DropReason)], _ overBudgetBytes: Int64
+  ) {
+    for (reason, points) in Dictionary(grouping: dropped, by: \.reason).sorted(by: {
+      $0.key.rawValue < $1.key.rawValue
+    }) {
+      logger.log(
+        level: reason == .aged ? .info : .warning, "points-dropped",
+        metadata: [
+          "vm": "\(vm)", "reason": "\(reason.rawValue)",
+          "points": "\(points.map { "\($0.point)" }.joined(separator: " "))",
+        ])
+    }
+    guard overBudgetBytes > 0 else { return }
+    logger.warning(
+      "over-budget",
+      metadata: [
+        "vm": "\(vm)", "over_bytes": "\(overBudgetBytes)",
+        "next": "\(Self.overBudgetAdvice)",
+      ])
+  }
+
+  private static let overBudgetAdvice =
+    "every point that is left is pinned, newest or younger than the floor: raise retention.budget, or lower "
+    + "retention.floor"
 }

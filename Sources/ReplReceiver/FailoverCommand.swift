@@ -24,6 +24,9 @@ struct FailoverCommand: AsyncParsableCommand {
   @Argument(help: "The VM: its name, its UUID, or the name of its folder in the store.")
   var vm: String
 
+  @Option(help: "The recovery point to start, as `points` lists it (1.42); without it, the newest.")
+  var point: PointReference?
+
   @Flag(help: "Do not ask.")
   var yes = false
 
@@ -44,19 +47,20 @@ struct FailoverCommand: AsyncParsableCommand {
       let stores = try Stores.openSome(config, state: state.directory, receiver: receiver).map(\.store)
       let failover = Failover(commands: Self.commands(config.failover), time: SystemTime())
       let target = try StandbySearch(stores: stores).find(vm)
-      let plan = try failover.plan(target, acceptsFuzzy: acceptFuzzy)
+      let choice = Failover.Choice(point: point, acceptsFuzzy: acceptFuzzy)
+      let plan = try failover.plan(target, choice)
       try show(plan)
       if self.plan { return }
       if let why = plan.fuzzyRefusal { throw FailoverError.fuzzyPoint(SafeText.printable(plan.name), why) }
       guard yes || isConfirmed() else { throw FailoverError.notConfirmed(SafeText.printable(plan.name)) }
-      let report = try await failover.run(target, acceptsFuzzy: acceptFuzzy) { Terminal.complain("\($0)\n") }
+      let report = try await failover.run(target, choice) { Terminal.complain("\($0)\n") }
       try show(report, config.failover)
     } catch let error as FailoverError {
       throw Failure.exit(Self.exitCode(error), "\(error)")
     } catch let error as StateDirectoryError {
       throw Failure.exit(error.exitCode, "\(error)")
     } catch let error as StandbyError {
-      throw Failure.exit(.inputOutput, "\(error)")
+      throw Failure.exit(Failure.code(error), "\(error)")
     } catch let error as IOError {
       throw Failure.exit(.inputOutput, "\(error)")
     }
@@ -107,10 +111,11 @@ struct FailoverCommand: AsyncParsableCommand {
 
   static func exitCode(_ error: FailoverError) -> ReplService.ExitCode {
     switch error {
-    case .noSuchVM, .ambiguousVM: .usage
+    case .noSuchVM, .ambiguousVM, .noSuchPoint: .usage
     case .unreadable: .badData
-    case .notConfirmed, .noRecoveryPoint, .fuzzyPoint: .refused
-    case .standby, .files: .inputOutput
+    case .notConfirmed, .noRecoveryPoint, .fuzzyPoint, .otherPoint: .refused
+    case .standby(let error): Failure.code(error)
+    case .files: .inputOutput
     case .commandRefused: .config
     case .commandFailed, .commandKilled: .failed
     }

@@ -20,6 +20,16 @@ enum Failure {
     do { return try await body() } catch { throw explain(error) }
   }
 
+  /// The exit code of the API for what a standby refuses or suffers.
+  static func code(_ error: StandbyError) -> ReplService.ExitCode {
+    switch error {
+    case .pointRefused, .diskKept, .fenced: .refused
+    case .pointLost, .catalogDamaged, .journalDamaged: .badData
+    case .lockHeld, .interruptedByFailover: .temporary
+    default: .inputOutput
+    }
+  }
+
   static func explain(_ error: any Error) -> any Error {
     switch error {
     case let error as ArgumentParser.ExitCode: error
@@ -29,7 +39,7 @@ enum Failure {
     case let error as StatusServerError: exit(.config, "\(error)")
     case let error as StatusJSONError: exit(.badData, "\(error)")
     case let error as FailoverError: exit(FailoverCommand.exitCode(error), "\(error)")
-    case let error as StandbyError: exit(.inputOutput, "\(error)")
+    case let error as StandbyError: exit(code(error), "\(error)")
     case let error as IOError: exit(.inputOutput, "\(error)")
     default: exit(.failed, "\(error)")
     }

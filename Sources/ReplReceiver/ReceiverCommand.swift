@@ -18,7 +18,7 @@ struct ReceiverCommand: AsyncParsableCommand {
     version: ProductVersion.current,
     subcommands: [
       InitCommand.self, FingerprintCommand.self, ConfigCommand.self, RunCommand.self, StatusCommand.self,
-      FailoverCommand.self, DiskCommand.self,
+      FailoverCommand.self, PointsCommand.self, DiskCommand.self,
     ])
 }
 

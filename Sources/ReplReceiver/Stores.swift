@@ -20,7 +20,8 @@ enum Stores {
       do throws(StandbyError) {
         let found = try StandbyStore(
           root: try root(store.path), state: state, receiver: receiver, time: SystemTime(), files: files,
-          freeSpaceFloorBytes: config.freeSpaceFloorBytes)
+          freeSpaceFloorBytes: config.freeSpaceFloorBytes,
+          retention: { _, _ in RetentionPolicy(config.retention) })
         opened.stores.append((store.name, found))
       } catch { opened.failures.append((store.name, error)) }
     }
@@ -43,5 +44,13 @@ enum Stores {
     do throws(IOError) { return try PosixDirectory(path: path) } catch {
       throw error.isMissing ? .storeMissing(path: path) : .storage(error)
     }
+  }
+}
+
+extension RetentionPolicy {
+  init(_ config: ReceiverConfig.Retention) {
+    self.init(
+      last: config.last, hourly: config.hourly, daily: config.daily, weekly: config.weekly,
+      floorSeconds: config.floorSeconds, budgetBytes: config.budgetBytes)
   }
 }

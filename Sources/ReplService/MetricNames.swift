@@ -23,6 +23,10 @@ struct MetricName: Hashable, Sendable {
   static let fuzzyPoint = gauge(
     "fuzzy_point_timestamp_seconds",
     "When a newer, fuzzy recovery point was frozen, Unix time; absent where there is none.")
+  static let pointCount = gauge("recovery_points", "Recovery points that are kept of the VM.")
+  static let oldestPoint = gauge(
+    "oldest_recovery_point_timestamp_seconds",
+    "When the oldest kept recovery point was frozen, Unix time; absent before the first.")
   static let objective = gauge("rpo_seconds", "The lag above which the VM is late.")
   static let committed = counter(
     "passes_committed_total", "Passes that became a recovery point, since the start.")

@@ -23,6 +23,8 @@ public enum MetricsText {
     text.family(.vmState, vms.flatMap(states))
     perVM(.recoveryPoint, vms, &text) { $0.newestPoint.map { seconds($0.frozenAt) } }
     perVM(.fuzzyPoint, vms, &text) { $0.fuzzyPoint.map { seconds($0.frozenAt) } }
+    perVM(.pointCount, vms, &text) { $0.pointCount.map { "\($0)" } }
+    perVM(.oldestPoint, vms, &text) { $0.oldestPoint.map { seconds($0.frozenAt) } }
     perVM(.objective, vms, &text) { number($0.rpoSeconds) }
     perVM(.committed, vms, &text) { "\($0.passesCommitted)" }
     perVM(.failed, vms, &text) { "\($0.passesFailed)" }

@@ -60,6 +60,8 @@ public struct ReceiverConfig: Sendable, Hashable {
   public let logLevel: Logger.Level
   public let failover: Failover
   public let limits: Limits
+  /// Which recovery points are kept.
+  public let retention: Retention
 
   /// Reads and checks a file of at most 1 MiB. The error holds every problem with its line and column.
   public static func load(path: String) throws(ConfigError) -> ReceiverConfig {

@@ -8,7 +8,7 @@ struct ReceiverConfigSchema {
   static let keys = [
     "listen", "state_dir", "stores", "http", "peers", "ca", "networks", "display_name_suffix", "rpo",
     "free_space_floor", "max_connections", "log_level", "failover",
-    "limits",
+    "limits", "retention",
   ]
   static let maximumStores = 64
   static let maximumPeers = 1024
@@ -34,16 +34,26 @@ struct ReceiverConfigSchema {
         "missing key \"peers\" (or \"ca\"): nobody could connect; "
           + "write for example: peers: [{name: site-a, fingerprint: sha256:...}]")
     }
-    let failover = top.optional("failover").map(self.failover) ?? .standard
-    let limits = top.optional("limits").map(self.limits) ?? ReceiverConfig.Limits()
-    guard let numbers = numbers(top), let texts = texts(top), let limits else { return nil }
-    guard let listen, let stateDirectory, let stores, let peers, let failover else { return nil }
+    guard let numbers = numbers(top), let texts = texts(top), let policies = policies(top) else { return nil }
+    guard let listen, let stateDirectory, let stores, let peers else { return nil }
     return ReceiverConfig(
       listen: listen, stateDirectory: stateDirectory, stores: stores,
       http: http, peers: peers, authority: authority, networks: texts.networks,
       displayNameSuffix: texts.suffix,
       rpoSeconds: numbers.rpo, freeSpaceFloorBytes: numbers.floor, maximumConnections: numbers.connections,
-      logLevel: texts.level, failover: failover, limits: limits)
+      logLevel: texts.level, failover: policies.failover, limits: policies.limits,
+      retention: policies.retention)
+  }
+
+  /// The sections that say what is done when.
+  private func policies(
+    _ top: ConfigScope
+  ) -> (failover: ReceiverConfig.Failover, limits: ReceiverConfig.Limits, retention: ReceiverConfig.Retention)? {
+    let failover = top.optional("failover").map(self.failover) ?? .standard
+    let limits = top.optional("limits").map(self.limits) ?? ReceiverConfig.Limits()
+    let retention = top.optional("retention").map(self.retention) ?? .standard
+    guard let failover, let limits, let retention else { return nil }
+    return (failover, limits, retention)
   }
 
   private func numbers(_ top: ConfigScope) -> (rpo: Double, floor: Int64, connections: Int)? {

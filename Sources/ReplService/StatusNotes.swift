@@ -17,6 +17,10 @@ enum StatusNotes {
       lines.append(
         "newer point \(point.reference) (\(age) old) is fuzzy: failover does not take it by default")
     }
+    if let count = vm.pointCount, count > 1, let oldest = vm.oldestPoint {
+      let age = AmountText.duration(seconds: now.seconds(since: oldest.frozenAt))
+      lines.append("\(count) recovery points are kept, the oldest is \(age) old")
+    }
     lines += disks(vm.disks ?? [])
     if let freeze = vm.lastFreeze, freeze.provider != "none" || freeze.guestHeldSeconds != nil {
       lines.append(hold(freeze))

@@ -81,7 +81,8 @@ extension Catalog {
     guard let holder = points.last(where: { $0.disk(entry.disk) != nil }) else { return nil }
     return .diskKept(
       disk: entry.disk,
-      detail: "recovery point \(holder.reference) holds it; that point ends with the next pass")
+      detail: "recovery point \(holder.reference) holds it; that point ends by retention, or drop it: "
+        + "repl-receiver points drop \(vm) \(holder.reference)")
   }
 }
 

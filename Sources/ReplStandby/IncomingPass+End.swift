@@ -158,7 +158,11 @@ extension IncomingPass {
       // Records of an undo file are at most a thirty-second larger than the pages in them.
       sum += disk.undoBytes + disk.undoBytes / 32 + disk.growthBytes
     }
-    let free = try standby.freeBytesAboveFloor()
+    var free = try standby.freeBytesAboveFloor()
+    if needed > free {
+      droppedForSpace += try standby.makeRoom(needed)
+      free = try standby.freeBytesAboveFloor()
+    }
     guard needed <= free else {
       throw .outOfSpace(path: standby.path, neededBytes: needed, freeBytes: free)
     }

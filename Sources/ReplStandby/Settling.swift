@@ -227,9 +227,8 @@ final class Settling {
     try standby.checkFence()
     try standby.update { catalog in
       catalog.keepFacts(before: disks)
-      catalog.kept =
-        catalog.kept.suffix(1)
-        + [KeptPoint(point: point, vmxHash: commit.vmxHash, nvramHash: commit.nvramHash, facts: [])]
+      catalog.kept.append(
+        KeptPoint(point: point, vmxHash: commit.vmxHash, nvramHash: commit.nvramHash, facts: []))
       catalog.disks = disks
       catalog.displayName = commit.displayName
     }
@@ -237,21 +236,16 @@ final class Settling {
 
   // MARK: - f. Tidying up
 
-  /// Removes the marker, the undo files of older points and the journal, in this order: as long as the
-  /// journal is here, a crash leads back to this.
+  /// Removes the marker, then the journal: as long as the journal is here, a crash leads back to this. Points
+  /// that are not kept any more go with `Standby.applyRetention`.
   func finish() throws(StandbyError) {
     try storing { () throws(IOError) in
       let directory = standby.home.directory
       if try directory.contains(StandbyLayout.settlingFile) {
         try directory.removeFile(StandbyLayout.settlingFile)
       }
-      // Also when it was gone already: its removal may not have been durable. The same for the undo files.
+      // Also when it was gone already: its removal may not have been durable.
       try directory.sync()
-      let kept = header.base.map(StandbyLayout.undo(backTo:))
-      for name in try standby.home.points.entryNames() where name != kept {
-        try standby.home.points.removeFile(name)
-      }
-      try standby.home.points.sync()
     }
     try standby.dropJournal(journalName)
   }

@@ -5,13 +5,18 @@ extension Standby {
   /// Raises epoch and fence, durably: from now on no pass, at no epoch, writes this standby. For failover,
   /// after which `placeFiles(startable:)` makes it startable. Doing it again changes nothing.
   ///
-  /// Throws the failure of the recovery when a committed point could not be brought into the disks.
-  public func fence(reason: String) throws(StandbyError) {
+  /// `point` is the one that is promoted, nil the newest; durable with the fence, so that a failover that is
+  /// cut off goes on to the same point. Throws the failure of the recovery when a committed point could not
+  /// be brought into the disks.
+  public func fence(reason: String, point: PointReference? = nil) throws(StandbyError) {
     // Written again: that the fence can be read does not say that it was durable before a crash.
     if catalog.fence != nil { return try update { _ in } }
     if case .failure(let error) = recovery { throw error }
     let (now, epoch) = (store.time.wallTime(), Epoch(catalog.epoch.value + 1))
-    let point = catalog.newest?.reference
+    let point = point ?? catalog.newest?.reference
+    if let point, catalog.kept(point) == nil {
+      throw .pointRefused(detail: "recovery point \(point) is not kept: see the list of points")
+    }
     try update {
       $0.epoch = epoch
       $0.fence = Catalog.Fence(epoch: epoch, at: now, reason: SafeText.printable(reason), point: point)

@@ -51,6 +51,9 @@ public final class Standby {
   /// Path of the standby's directory, for messages and for starting it.
   public var path: String { home.directory.path }
 
+  /// The point that the disks hold; nil before the first.
+  public var disksPoint: PointReference? { catalog.heldPoint?.reference }
+
   /// Bytes that a pass may still use.
   public func freeBytesAboveFloor() throws(StandbyError) -> Int64 {
     let free = try storing { () throws(IOError) in try home.directory.freeBytes() }

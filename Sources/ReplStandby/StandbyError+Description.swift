@@ -26,7 +26,7 @@ extension StandbyError {
     case .rootMismatch(let disk, let expected, let found):
       "disk \(disk): root \(found), expected \(expected): the pass cannot be committed"
     case .outOfSpace, .diverged, .inUse, .storage, .digest, .catalogDamaged, .journalDamaged, .newerFormat,
-      .storeMissing, .duplicateVM, .filesRefused, .passEnded, .readingAgain:
+      .storeMissing, .duplicateVM, .filesRefused, .passEnded, .readingAgain, .pointLost, .pointRefused:
       storageDescription
     }
   }
@@ -54,6 +54,9 @@ extension StandbyError {
         + "with `repl-receiver init --store PATH`"
     case .duplicateVM(let vm, let paths): "\(vm): more than one standby: \(paths.joined(separator: ", "))"
     case .filesRefused(let detail): "files of the standby: \(detail)"
+    case .pointLost(let point, let detail):
+      "recovery point \(point) cannot be had: \(detail): take another one (repl-receiver points)"
+    case .pointRefused(let detail): detail
     case .passEnded(let detail): "this pass has ended: \(detail)"
     case .readingAgain(let disk, let done, let total):
       "disk \(disk): its first copy was cut off by a crash and is read again, \(done) of \(total) bytes so "

@@ -46,6 +46,10 @@ public enum StandbyError: ActionableError {
   case readingAgain(disk: DiskID, doneBytes: Int64, totalBytes: Int64)
   /// An earlier operation of this pass failed; nothing of it can be committed.
   case passEnded(detail: String)
+  /// A recovery point cannot be had any more: an undo file is gone or damaged.
+  case pointLost(PointReference, detail: String)
+  /// A point that is not kept, or a request about points that cannot be carried out.
+  case pointRefused(detail: String)
 
   public var remedy: Remedy {
     switch self {

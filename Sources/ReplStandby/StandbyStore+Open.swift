@@ -43,7 +43,7 @@ extension StandbyStore {
     guard displayName.utf8.count <= Limits.displayNameBytes else {
       throw .badOffer(detail: "a display name of \(displayName.utf8.count) bytes")
     }
-    let lock = try acquire(StandbyLayout.createLock, in: root, waitSeconds: 10)
+    let lock = try Self.acquire(StandbyLayout.createLock, in: root, waitSeconds: 10)
     defer { withExtendedLifetime(lock) {} }
     // A catalog that cannot be read may be this VM's: a second standby of it must not come about.
     for summary in try standbys() {
@@ -75,7 +75,8 @@ extension StandbyStore {
       try root.openDirectory(name).openDirectory(StandbyLayout.privateDirectory)
     }
     // A pass that looks for a request holds the file for a moment.
-    return FailoverRequest(lock: try acquire(StandbyLayout.failoverRequest, in: directory, waitSeconds: 1))
+    return FailoverRequest(
+      lock: try Self.acquire(StandbyLayout.failoverRequest, in: directory, waitSeconds: 1))
   }
 
   func directoryName(of vm: VMID) throws(StandbyError) -> String? {
@@ -95,7 +96,7 @@ extension StandbyStore {
     _ name: String, vm: VMID?, waitSeconds: Double
   ) throws(StandbyError) -> Standby {
     let home = try storing { () throws(IOError) in try StandbyHome.open(name, in: root) }
-    let lock = try acquire(StandbyLayout.lock, in: home.privateDirectory, waitSeconds: waitSeconds)
+    let lock = try Self.acquire(StandbyLayout.lock, in: home.privateDirectory, waitSeconds: waitSeconds)
     guard let catalog = try Catalog.load(from: home.privateDirectory), catalog.vm == vm else {
       throw .catalogDamaged(path: home.directory.path, detail: "the catalog changed while it was opened")
     }
@@ -104,7 +105,7 @@ extension StandbyStore {
     return standby
   }
 
-  private func acquire(
+  static func acquire(
     _ name: String, in directory: any StorageDirectory, waitSeconds: Double
   ) throws(StandbyError) -> FileLock {
     // The system's clock, not the store's: what is waited for is another process.

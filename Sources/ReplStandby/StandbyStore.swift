@@ -15,6 +15,8 @@ public final class StandbyStore: Sendable {
   let time: any TimeSource
   let files: any StandbyFilesMaking
   let maps: any StorageDirectory
+  /// How many points a VM keeps, by its identity and name.
+  let retention: @Sendable (VMID, String) -> RetentionPolicy
   private let keyDirectory: any StorageDirectory
   private let keys = Mutex<[KeyID: DigestKey]>([:])
   /// Where standbys were seen, and whose they are.
@@ -42,7 +44,8 @@ public final class StandbyStore: Sendable {
   /// Opens a store. Throws `.storeMissing` when `root` is none: most likely its file system is not mounted.
   public init(
     root: any StorageDirectory, state: any StorageDirectory, receiver: ReceiverID, time: any TimeSource,
-    files: any StandbyFilesMaking, freeSpaceFloorBytes: Int64
+    files: any StandbyFilesMaking, freeSpaceFloorBytes: Int64,
+    retention: @escaping @Sendable (VMID, String) -> RetentionPolicy = { _, _ in .standard }
   ) throws(StandbyError) {
     guard let identity = try StoreIdentity.load(from: root) else { throw .storeMissing(path: root.path) }
     id = identity.store
@@ -52,6 +55,7 @@ public final class StandbyStore: Sendable {
     scan = FolderScan(time: time)
     self.files = files
     self.freeSpaceFloorBytes = freeSpaceFloorBytes
+    self.retention = retention
     (maps, keyDirectory) = try storing { () throws(IOError) in
       let maps = try state.createDirectory(StandbyLayout.mapsDirectory)
       let keys = try state.createDirectory(StandbyLayout.keysDirectory)

@@ -32,6 +32,28 @@ final class UndoOutput {
     }
   }
 
+  /// Adds adjacent pages that are zero.
+  func addZeros(_ pages: Range<Int64>, diskIndex: Int) throws(StandbyError) {
+    let follows = diskIndex == self.diskIndex && pages.lowerBound >= (runs.last?.pages.upperBound ?? 0)
+    if !follows || runs.count >= Limits.runsPerBatch { try flush() }
+    self.diskIndex = diskIndex
+    let count = Int64(pages.count)
+    if let last = runs.last, last.kind == .zero, last.pages.upperBound == pages.lowerBound {
+      runs[runs.count - 1] = PageRun(
+        kind: .zero, firstPage: last.firstPage, pageCount: last.pageCount + count)
+    } else {
+      runs.append(PageRun(kind: .zero, firstPage: pages.lowerBound, pageCount: count))
+    }
+    pageCount += count
+  }
+
+  /// Adds a batch of another undo file as it is: its disk has the same index here.
+  func copy(_ batch: BatchRecord, _ body: UnsafeRawBufferPointer) throws(StandbyError) {
+    try flush()
+    try writer.append(.batch, [body])
+    pageCount += batch.runs.reduce(0) { $0 + $1.pageCount }
+  }
+
   private func add(_ page: Int64, _ content: UnsafeRawBufferPointer, isZero: Bool) throws(StandbyError) {
     if runs.count >= Limits.runsPerBatch || (!isZero && rawCount + content.count > raw.bytes.count) {
       try flush()

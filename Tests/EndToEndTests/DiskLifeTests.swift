@@ -200,7 +200,10 @@ extension EndToEnd {
       #expect(row.state == "detached" && row.points.count == 1 && row.removalRefused != nil)
       let held = try remove(lab, ["scsi0:1", "--yes"])
       #expect(held.status == 77 && held.errors.contains("holds it"), "\(held.errors)")
-      try lab.pass()
+      let pointsDrop = [Tool.receiver, "points", "drop", "web01", "1.1", "--config", lab.receiverConfig]
+      let undecided = try Tool.run(pointsDrop, input: "")
+      #expect(undecided.status == 77 && undecided.errors.contains("--yes"), "\(undecided.errors)")
+      try Tool.must(pointsDrop + ["--yes"])
       let status = try Tool.must([Tool.receiver, "status", "--config", lab.receiverConfig])
       #expect(status.contains("scsi0:1: detached, the copy is kept"), "\(status)")
       let plan = try remove(lab, [row.disk, "--plan"])

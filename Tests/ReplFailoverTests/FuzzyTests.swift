@@ -69,7 +69,7 @@ import Testing
       for part in ["10 min old", "is fuzzy", "while the VM wrote", "freeze provider", "--accept-fuzzy"] {
         #expect(refusal.contains(part), "\(refusal)")
       }
-      #expect(try failover.plan(try find(), acceptsFuzzy: true).fuzzyRefusal == nil)
+      #expect(try failover.plan(try find(), .init(acceptsFuzzy: true)).fuzzyRefusal == nil)
     }
   }
 
@@ -87,7 +87,7 @@ import Testing
       #expect(why.contains("recovery point 1.2"))
     }
     #expect(try find().catalog.fence == nil)
-    let report = try await failover.run(try find(), acceptsFuzzy: true) { _ in }
+    let report = try await failover.run(try find(), .init(acceptsFuzzy: true)) { _ in }
     #expect(report.point == PointReference(epoch: Epoch(1), number: 2))
     // Begun, it goes on without being told again.
     _ = try await failover.run(try find()) { _ in }

@@ -40,8 +40,11 @@ enum Bench {
   static func store(on machine: SimulatedMachine, floor: Int64 = 0) throws -> StandbyStore {
     try StandbyStore(
       root: machine.disk("store"), state: machine.disk("state"), receiver: receiver, time: ManualTime(),
-      files: PlainFiles(), freeSpaceFloorBytes: floor)
+      files: PlainFiles(), freeSpaceFloorBytes: floor, retention: { _, _ in twoPoints })
   }
+
+  /// The newest point and the one before it.
+  static let twoPoints = RetentionPolicy(last: 2, hourly: 0, daily: 0, weekly: 0, floorSeconds: 0)
 
   /// The standby, made when it is missing.
   static func standby(in store: StandbyStore) throws -> Standby {

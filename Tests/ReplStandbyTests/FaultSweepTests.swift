@@ -34,6 +34,7 @@ struct FaultSweep: Sendable {
         _ = try opened.commit(senders[number - 1].claims(sent))
         acknowledged()
         try opened.settle()
+        _ = try standby.applyRetention()
         return attempt
       } catch {
         // As a receiver does it: the end of a pass that failed may fail as well.

@@ -166,6 +166,7 @@ final class Sender: @unchecked Sendable {
     let sent = try send(to: pass, pagesPerBatch: pagesPerBatch)
     committed(try pass.commit(claims(sent)))
     try pass.settle()
+    _ = try standby.applyRetention()
     return sent
   }
 }

@@ -1,0 +1,139 @@
+import ReplIO
+import ReplModel
+
+extension Standby {
+  /// Brings the disks of a fenced standby to another kept point, or back to the newest. What was in the disks
+  /// is saved in a redo file first, so that the newest point is not lost. Cut off anywhere, it is done again.
+  ///
+  /// Throws `.pointRefused` when the standby is not fenced or the point is not kept, and `.pointLost` when an
+  /// undo file is damaged: the disks are as they were then.
+  public func goTo(_ reference: PointReference, note: (String) -> Void = { _ in }) throws(StandbyError) {
+    guard catalog.fence != nil else {
+      throw .pointRefused(detail: "only a standby that was fenced can go to another recovery point")
+    }
+    guard catalog.kept(reference) != nil, let newest = catalog.newest?.reference else {
+      throw .pointRefused(detail: "recovery point \(reference) is not kept: see the list of points")
+    }
+    // First of all durably, so that whoever goes on goes to the same point.
+    if catalog.fence?.point != reference {
+      try update { $0.fence = $0.fence?.replacing(point: reference) }
+    }
+    let isCutOff = try hasMarker()
+    if catalog.heldPoint?.reference != reference || isCutOff {
+      // From wherever the disks are (a step may have been cut off) to the newest, then down.
+      try redoToNewest(newest, note)
+      if reference != newest { try goBack(to: reference, from: newest, note) }
+    }
+  }
+
+  private func hasMarker() throws(StandbyError) -> Bool {
+    try storing { () throws(IOError) in try home.directory.contains(StandbyLayout.settlingFile) }
+  }
+
+  // MARK: - Back to the newest
+
+  private func redoToNewest(_ newest: PointReference, _ note: (String) -> Void) throws(StandbyError) {
+    let name = StandbyLayout.redo(to: newest)
+    guard try storing({ () throws(IOError) in try home.points.contains(name) }) else {
+      // Without a sealed redo file no disk was written.
+      return
+    }
+    note("bringing the disks back to the newest point \(newest)")
+    let redo = try RedoFile.open(to: newest, in: home.points)
+    try writeMarker(of: newest)
+    let members = catalog.disks(of: try kept(newest))
+    let files = try openDisks(members)
+    for member in members {
+      try storing { () throws(IOError) in try files[member.disk]?.truncate(to: member.grid.sizeBytes) }
+    }
+    try UndoChain(target: newest, files: [redo]).apply(to: { files[$0] })
+    try finishReturn(files)
+    try update { $0.held = nil }
+    try removeMarker()
+    try storing { () throws(IOError) in
+      try home.points.removeFile(name)
+      try home.points.sync()
+    }
+  }
+
+  // MARK: - To an older point
+
+  private func goBack(
+    to reference: PointReference, from newest: PointReference, _ note: (String) -> Void
+  ) throws(StandbyError) {
+    let chain = try UndoChain.open(to: reference, isNewest: false, in: home.points)
+    // Every file is read to its seal before the first page is written.
+    for undo in chain.files { try undo.forEach { (batch, _) throws(StandbyError) in _ = batch } }
+    note("saving what the newest point has and point \(reference) has not")
+    let members = catalog.disks(of: try kept(newest))
+    let files = try openDisks(members)
+    try RedoCapture(
+      points: home.points, chain: chain, newest: try kept(newest).point, target: try kept(reference).point,
+      files: files
+    ).run()
+    note("bringing the disks to point \(reference)")
+    try writeMarker(of: reference)
+    let older = catalog.disks(of: try kept(reference))
+    let all = try openDisks(older, besides: files)
+    try chain.apply(to: { all[$0] })
+    for member in older {
+      try storing { () throws(IOError) in try all[member.disk]?.truncate(to: member.grid.sizeBytes) }
+    }
+    try finishReturn(all)
+    try update { $0.held = reference }
+    try removeMarker()
+  }
+
+  private func kept(_ reference: PointReference) throws(StandbyError) -> KeptPoint {
+    guard let kept = catalog.kept(reference) else {
+      throw .pointRefused(detail: "recovery point \(reference) is not kept")
+    }
+    return kept
+  }
+
+  /// A step that was cut off may have left a disk in the size of any kept point.
+  private func openDisks(
+    _ members: [CatalogDisk], besides known: [DiskID: any StorageFile] = [:]
+  ) throws(StandbyError) -> [DiskID: any StorageFile] {
+    var files = known
+    for member in members where files[member.disk] == nil {
+      let grids = catalog.points.compactMap { $0.disk(member.disk)?.grid }
+      files[member.disk] = try openDiskFile(member, .readWrite, of: grids)
+    }
+    return files
+  }
+
+  private func finishReturn(_ files: [DiskID: any StorageFile]) throws(StandbyError) {
+    for file in files.values { try storing { () throws(IOError) in try file.sync() } }
+  }
+
+  private func writeMarker(of reference: PointReference) throws(StandbyError) {
+    let text = """
+      The disks in this directory are between two recovery points.
+
+      vmrepl is bringing them to recovery point \(reference) for a failover (VM \(catalog.vm)).
+      Do not start, copy or check this VM while this file is here.
+
+      To finish: run "repl-receiver failover \(catalog.vm) --point \(reference)" again.
+
+      """
+    try storing { () throws(IOError) in
+      try home.directory.replaceFile(StandbyLayout.settlingFile, with: Array(text.utf8))
+    }
+  }
+
+  private func removeMarker() throws(StandbyError) {
+    try storing { () throws(IOError) in
+      if try home.directory.contains(StandbyLayout.settlingFile) {
+        try home.directory.removeFile(StandbyLayout.settlingFile)
+      }
+      try home.directory.sync()
+    }
+  }
+}
+
+extension Catalog.Fence {
+  fileprivate func replacing(point: PointReference) -> Catalog.Fence {
+    Catalog.Fence(epoch: epoch, at: at, reason: reason, point: point)
+  }
+}
