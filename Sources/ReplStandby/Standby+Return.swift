@@ -43,8 +43,12 @@ extension Standby {
     try writeMarker(of: newest)
     let members = catalog.disks(of: try kept(newest))
     let files = try openDisks(members)
+    // Durable before anything is written behind an older end: else a crash could leave a size in between.
     for member in members {
-      try storing { () throws(IOError) in try files[member.disk]?.truncate(to: member.grid.sizeBytes) }
+      try storing { () throws(IOError) in
+        try files[member.disk]?.truncate(to: member.grid.sizeBytes)
+        try files[member.disk]?.sync()
+      }
     }
     try UndoChain(target: newest, files: [redo]).apply(to: { files[$0] })
     try finishReturn(files)
