@@ -14,6 +14,15 @@ public protocol BlockReadable: AnyObject, Sendable {
   /// The next range at or after `offset` that may hold anything but zeros; nil when there is none up to the
   /// end. A claim that costs little to ask; content that it leaves out reads as zero.
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange?
+
+  /// Asks the system to forget what it keeps in memory of `range`, so that the next read comes from the
+  /// storage. A wish: what was not written to the storage yet stays, and so does what others use.
+  func dropCache(_ range: ByteRange) throws(IOError)
+}
+
+extension BlockReadable {
+  /// Nothing is kept in memory.
+  public func dropCache(_ range: ByteRange) throws(IOError) {}
 }
 
 /// A disk that can be written as well.
