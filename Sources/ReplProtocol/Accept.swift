@@ -62,6 +62,8 @@ public struct Accept: ControlMessage, Hashable {
   public var journalBudgetBytes: Int64
   /// Payload bytes of batches and files that may be unacknowledged at a time.
   public var windowBytes: Int64
+  /// Somebody at the target has asked for a proof after this pass. Feature `proof`; absent means no.
+  public var wantsProof: Bool?
 
   public init(
     receiver: ReceiverID, standbyKnown: Bool, newest: Newest?, epoch: Epoch, disks: [Disk],

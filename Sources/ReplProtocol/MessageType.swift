@@ -19,12 +19,16 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case heartbeat = 17
   case error = 18
   case goodbye = 19
+  case reading = 20
+  case proof = 21
+  case statement = 22
 
   /// The feature that both hellos must name before this message may be used.
   public var requiredFeature: Feature? {
     switch self {
     case .resend: .resend
     case .nodesRequest, .nodes, .leavesRequest, .leaves: .tree
+    case .reading, .proof, .statement: .proof
     default: nil
     }
   }
@@ -47,4 +51,6 @@ public enum Feature: String, Sendable, CaseIterable {
   case tree
   /// A disk that was added to a VM is copied in sessions of its own (`Offer.Purpose.seed`).
   case seed
+  /// After the pass both sides read everything again and sign what they found (`Offer.wantsProof`).
+  case proof
 }

@@ -56,12 +56,14 @@ public struct Offer: ControlMessage, Hashable {
   /// Nil: the VM has no NVRAM.
   public var nvramHash: Hash256?
   private var givenPurpose: Purpose?
+  /// The source wants a proof after this pass. Feature `proof`; absent means no.
+  public var wantsProof: Bool?
 
   /// What the session is for; a peer without the feature `seed` knows only passes.
   public var purpose: Purpose { givenPurpose ?? .pass }
 
   enum CodingKeys: String, CodingKey {
-    case vm, displayName, pass, view, frozenAt, label, epoch, disks, vmxHash, nvramHash
+    case vm, displayName, pass, view, frozenAt, label, epoch, disks, vmxHash, nvramHash, wantsProof
     case givenPurpose = "purpose"
   }
 

@@ -28,7 +28,8 @@ extension ProtocolError: CustomStringConvertible {
     switch self {
     case .truncated(let part, let found, let expected):
       "the connection ended inside \(part.name): \(found) of \(expected) bytes: truncated frame"
-    case .unknownType(let type): "frame with unknown message type \(type), expected 1 to 19"
+    case .unknownType(let type):
+      "frame with unknown message type \(type), expected 1 to \(MessageType.allCases.count)"
     case .reserved(let field, let found): "frame with \(field) \(found), expected 0: the peer may be newer"
     case .payloadLength(let type, let found, let allowed):
       "\(type) with \(found) bytes, allowed are \(allowed.lowerBound) to \(allowed.upperBound)"

@@ -39,6 +39,12 @@ public struct ProtocolLimits: Sendable {
   public var reasonCharacters = 256
   /// Smallest batch a peer may insist on: the largest page.
   public var smallestBatchBytes = 64 << 10
+  /// Places named of a disk that differs; the first one is what a person looks at.
+  public var differingPlaces = 16
+  /// PEM of a public key: RSA with 16384 bits takes 2.8 KiB.
+  public var publicKeyBytes = 8 << 10
+  /// Base64 of a signature: the same key's takes 2.7 KiB.
+  public var signatureBytes = 4 << 10
   /// Less than 64 KiB cannot hold a page; more than 1 GiB is unbounded in practice.
   public var windowBytes: ClosedRange<Int64> = (64 << 10)...(1 << 30)
   /// A day: longer waits would look like a stop.
@@ -74,6 +80,12 @@ public enum ProtocolTimeouts {
   /// While streaming: the age of the oldest frame that is not acknowledged.
   public static let unacknowledgedSeconds: Double = 300
 
+  /// While disks are read again for a proof: between two messages of the side that reads, each of which tells
+  /// of more bytes than the one before.
+  public static let readingSeconds: Double = 300
+  /// How often a side that reads tells how far it is.
+  public static let readingPeriodSeconds: Double = 5
+
   /// After a source's goodbye in a seed: the target makes everything durable before it answers.
   public static let seedGoodbyeSeconds: Double = 60
 
@@ -88,7 +100,8 @@ public enum ProtocolTimeouts {
     case .nodesWanted, .leavesWanted, .seedNodesWanted, .seedLeavesWanted: 60
     case .committing: 600
     case .committed: 3600
-    case .settled: 30
+    case .settled, .proven: 30
+    case .proofReading, .proving: readingSeconds
     case .peerLeft, .leaving: 5
     case .closed: 0
     }

@@ -9,6 +9,8 @@ public struct SessionState: Sendable, Hashable {
     /// A session that copies added disks: as `offered` to `leavesWanted`, without files and commit.
     case seedOffered, seeding, seedNodesWanted, seedLeavesWanted
     case committing, committed, settled
+    /// Both sides read all of their disks again; then only the target does; then it has answered.
+    case proofReading, proving, proven
     /// The peer said goodbye; only our goodbye or error is left.
     case peerLeft
     /// We said goodbye or error; what still arrives crossed it and is ignored.
@@ -18,7 +20,8 @@ public struct SessionState: Sendable, Hashable {
     /// Between the hellos and the end.
     static let inPass: [Phase] = [
       .ready, .keyWanted, .offered, .streaming, .nodesWanted, .leavesWanted, .seedOffered, .seeding,
-      .seedNodesWanted, .seedLeavesWanted, .committing, .committed, .settled,
+      .seedNodesWanted, .seedLeavesWanted, .committing, .committed, .settled, .proofReading, .proving,
+      .proven,
     ]
   }
 
@@ -50,6 +53,8 @@ public struct SessionState: Sendable, Hashable {
   /// How long the session may stay as it is; nil where only the idle and acknowledgement deadlines hold.
   public var deadlineSeconds: Double? {
     let isEnding = phase == .leaving || phase == .peerLeft
+    // What this side waits for is its own reading; whether the peer lives its heartbeats tell.
+    if (phase == .proofReading && role == .source) || (phase == .proving && role == .target) { return nil }
     return isSeed && isEnding ? ProtocolTimeouts.seedGoodbyeSeconds : ProtocolTimeouts.seconds(in: phase)
   }
 

@@ -30,7 +30,7 @@ enum SessionTable {
     cells[index(role, phase, direction, message)]
   }
 
-  private static let rows: [Row] = greeting + exchange + transfer + seed + common + ending
+  private static let rows: [Row] = greeting + exchange + transfer + seed + proof + common + ending
 
   private static let greeting: [Row] = [
     Row(.greeting, .own, .hello, .helloSent),
@@ -88,6 +88,15 @@ enum SessionTable {
       ]
     }
 
+  private static let proof: [Row] = [
+    Row(.settled, .source, .reading, .proofReading),
+    Row(.proofReading, .source, .reading, .proofReading),
+    Row(.proofReading, .target, .reading, .proofReading),
+    Row(.proofReading, .source, .proof, .proving),
+    Row(.proving, .target, .reading, .proving),
+    Row(.proving, .target, .statement, .proven),
+  ]
+
   private static let common: [Row] = SessionState.Phase.inPass.flatMap { phase in
     [
       Row(phase, .own, .heartbeat, phase), Row(phase, .peer, .heartbeat, phase),
@@ -104,8 +113,8 @@ enum SessionTable {
     Row(.leaving, .peer, .error, .closed),
   ]
 
-  /// Message numbers run from 1 to 19.
-  private static let messageSlots = 20
+  /// Message numbers run from 1 to 22.
+  private static let messageSlots = 23
 
   private static func index(
     _ role: SessionRole, _ phase: SessionState.Phase, _ direction: SessionState.Direction,

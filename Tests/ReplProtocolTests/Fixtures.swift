@@ -120,6 +120,8 @@ enum Fixture {
       (.heartbeat, []),
       (.error, try ErrorMessage(.fenced, text: "promoted", retryAfterSeconds: 5).encode()),
       (.goodbye, try Goodbye(reason: "done").encode()),
+      (.reading, try reading.encode()), (.proof, try Proof(signedProof).encode()),
+      (.statement, try Statement(signedAnswer).encode()),
     ]
   }
 
@@ -144,6 +146,10 @@ enum Fixture {
     case .settled: _ = try Settled.decode(bytes)
     case .error: _ = try ErrorMessage.decode(bytes)
     case .goodbye: _ = try Goodbye.decode(bytes)
+    case .reading: _ = try Reading.decode(bytes)
+    case .proof: try Proof.decode(bytes).validate(of: committed.point)
+    case .statement:
+      try Statement.decode(bytes).validate(of: committed.point, answering: Proof(signedProof))
     case .heartbeat:
       guard bytes.isEmpty else {
         throw .payloadLength(.heartbeat, found: bytes.count, allowed: 0...0)

@@ -27,7 +27,8 @@ struct FrameTests {
       names == [
         "1 hello", "2 keyRequest", "3 key", "4 offer", "5 accept", "6 nodesRequest", "7 nodes",
         "8 leavesRequest", "9 leaves", "10 batch", "11 file", "12 ack", "13 resend", "14 commit",
-        "15 committed", "16 settled", "17 heartbeat", "18 error", "19 goodbye",
+        "15 committed", "16 settled", "17 heartbeat", "18 error", "19 goodbye", "20 reading", "21 proof",
+        "22 statement",
       ])
   }
 
@@ -53,7 +54,7 @@ struct FrameTests {
       .payloadLength(.heartbeat, found: 1, allowed: 0...0)
     ),
     ("type 0", [2, 0, 0, 0, 0, 0, 0, 0] + sequence, .unknownType(0)),
-    ("type 20", [2, 0, 0, 0, 20, 0, 0, 0] + sequence, .unknownType(20)),
+    ("type 23", [2, 0, 0, 0, 23, 0, 0, 0] + sequence, .unknownType(23)),
     ("a flag", [2, 0, 0, 0, 1, 0x80, 0, 0] + sequence, .reserved(field: "flags", found: 0x80)),
     (
       "a reserved bit", [2, 0, 0, 0, 1, 0, 0, 1] + sequence,

@@ -27,7 +27,7 @@ struct SessionStateTests {
         }
       }
     }
-    #expect(allowed + refused == 2 * 19 * 2 * 19)
+    #expect(allowed + refused == 2 * 22 * 2 * 22)
     #expect(allowed == page.count)
     #expect(allowed > 200)
   }

@@ -99,7 +99,7 @@ struct WireProtocolPage {
   private static func phases(_ name: String) throws -> [SessionState.Phase] {
     guard name == "*in pass*" else { return [try phase(name)] }
     return SessionState.Phase.allCases.filter {
-      (SessionState.Phase.ready.rawValue...SessionState.Phase.settled.rawValue).contains(
+      (SessionState.Phase.ready.rawValue...SessionState.Phase.proven.rawValue).contains(
         $0.rawValue)
     }
   }

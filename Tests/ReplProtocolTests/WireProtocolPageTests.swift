@@ -87,6 +87,7 @@ struct WireProtocolPageTests {
       ProtocolTimeouts.seconds(in: .offered), ProtocolTimeouts.seconds(in: .nodesWanted),
       ProtocolTimeouts.unacknowledgedSeconds, ProtocolTimeouts.seconds(in: .committing),
       ProtocolTimeouts.seconds(in: .committed), ProtocolTimeouts.seconds(in: .settled),
+      ProtocolTimeouts.readingSeconds,
       ProtocolTimeouts.seconds(in: .leaving), ProtocolTimeouts.seedGoodbyeSeconds,
     ]
     #expect(seconds == code.map { $0 ?? -2 })
@@ -96,6 +97,9 @@ struct WireProtocolPageTests {
       ProtocolTimeouts.seconds(in: .seedOffered) == ProtocolTimeouts.seconds(in: .offered)
         && ProtocolTimeouts.seconds(in: .seedNodesWanted) == ProtocolTimeouts.seconds(in: .nodesWanted)
         && ProtocolTimeouts.seconds(in: .seedLeavesWanted) == ProtocolTimeouts.seconds(in: .leavesWanted))
+    #expect(
+      ProtocolTimeouts.seconds(in: .proven) == ProtocolTimeouts.seconds(in: .settled)
+        && ProtocolTimeouts.seconds(in: .proofReading) == ProtocolTimeouts.seconds(in: .proving))
     #expect(ProtocolTimeouts.seconds(in: .peerLeft) == ProtocolTimeouts.seconds(in: .leaving))
   }
 }
