@@ -58,7 +58,7 @@ public struct VMStatus: Sendable, Codable {
   /// The pass that runs now.
   public struct Running: Sendable, Codable {
     public var pass: PassID
-    /// `freeze`, `connect`, `compare`, `send`, `commit`, `settle`, `recover`.
+    /// `freeze`, `connect`, `compare`, `send`, `commit`, `settle`, `prove`, `recover`.
     public var phase: String
     public var startedAt: WallTime
     /// Of `totalBytes` of disk, how many are dealt with.

@@ -143,7 +143,8 @@ final class Conversation: Sendable {
     case .notSeeding: message = ErrorMessage(.notSeeding, text: "\(error)")
     case .refused(let number, let text, let seconds):
       message = ErrorMessage(number, text: text, retryAfterSeconds: seconds)
-    case .source, .digest, .io, .resent, .receiverChanged, .fuzzyInterrupted:
+    case .proof(.notSpoken): message = ErrorMessage(.unsupported, text: "\(error)")
+    case .source, .digest, .io, .proof, .resent, .receiverChanged, .fuzzyInterrupted:
       message = ErrorMessage(.internalFault, text: "\(error)")
     }
     // The connection may be the very thing that failed: nobody is left to tell then.

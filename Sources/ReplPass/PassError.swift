@@ -28,6 +28,8 @@ public enum PassError: ActionableError {
   case notSeeding(VMID, detail: String)
   /// The receiver does not take the pass now: a lease or a limit.
   case refused(ErrorNumber, String, retryAfterSeconds: Int? = nil)
+  /// A proof that was asked for cannot be had.
+  case proof(ProofError)
 
   public var remedy: Remedy {
     switch self {
@@ -37,8 +39,8 @@ public enum PassError: ActionableError {
     case .standby(let error): error.remedy
     case .digest, .io: .abandonPass
     case .stopping, .timedOut: .retryPass
-    case .resent, .receiverChanged, .fuzzyInterrupted, .notSeeding: .abandonPass
     case .refused(let number, _, _): number.remedy
+    case .resent, .receiverChanged, .fuzzyInterrupted, .notSeeding, .proof: .abandonPass
     }
   }
 
@@ -69,6 +71,7 @@ public enum PassError: ActionableError {
     case .standby(let error): "\(error)"
     case .digest(let error): "\(error)"
     case .io(let error): "\(error)"
+    case .proof(let error): "\(error)"
     case .stopping: "the daemon is ending; the pass goes on after the next start"
     case .timedOut(let what, let seconds):
       "\(what) took longer than \(seconds) s: look at the peer's log and storage; the pass is tried again"

@@ -15,13 +15,15 @@ import Synchronization
 public final class SourcePass: Sendable {
   let id = PassID.random()
   let view: VMView
-  private let settings: SourceSettings
-  private let state: SourceState
-  private let stop: StopSignal
-  private let time: any TimeSource
+  let settings: SourceSettings
+  let state: SourceState
+  let stop: StopSignal
+  let time: any TimeSource
   private let selection: PassSelection
   private let link: SourceLink
   private let progress: @Sendable (VMStatus.Running) -> Void
+  private let onCommitted: @Sendable (Report) -> Void
+  private let wantsProof: Bool
   private let startedAt: WallTime
   private let shared = Mutex(Shared())
 
@@ -32,13 +34,17 @@ public final class SourcePass: Sendable {
     var lastEpoch: Epoch?
     /// A commit may have reached the receiver: only then can it hold the pass already.
     var isCommitOffered = false
+    /// How much of the view is read again.
+    var proof: (doneBytes: Int64, totalBytes: Int64)?
   }
 
   /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the
-  /// pass's threads, a few times a second at most.
+  /// pass's threads, a few times a second at most. `onCommitted` is told of the point as soon as it exists; a
+  /// proof, which `wantsProof` or the receiver asks for, may take hours after that.
   public init(
     view: VMView, settings: SourceSettings, state: SourceState, lastEpoch: Epoch?, stop: StopSignal,
-    time: any TimeSource, progress: @escaping @Sendable (VMStatus.Running) -> Void,
+    wantsProof: Bool = false, time: any TimeSource, progress: @escaping @Sendable (VMStatus.Running) -> Void,
+    onCommitted: @escaping @Sendable (Report) -> Void = { _ in },
     onTrouble: @escaping @Sendable (PassError) -> Void = { _ in }
   ) {
     self.view = view
@@ -47,6 +53,8 @@ public final class SourcePass: Sendable {
     self.stop = stop
     self.time = time
     self.progress = progress
+    self.onCommitted = onCommitted
+    self.wantsProof = wantsProof
     selection = PassSelection(view: view, settings: settings, state: state)
     link = SourceLink(settings: settings, onTrouble: onTrouble)
     startedAt = time.wallTime()
@@ -65,6 +73,8 @@ public final class SourcePass: Sendable {
     public let settleFailure: PassError?
     /// Whether the receiver said that the standby disk itself is at the point.
     public var isSettled: Bool { settleFailure == nil }
+    /// Nil when nobody asked for a proof.
+    public internal(set) var proof: ProofOutcome?
   }
 
   /// Runs the pass to its commit.
@@ -104,6 +114,7 @@ public final class SourcePass: Sendable {
   private func converse(_ conversation: Conversation) throws(PassError) -> Report? {
     let greeting = SourceGreeting(conversation: conversation, state: state, settings: settings, time: time)
     let (agreement, key) = try greeting.run()
+    if wantsProof, !agreement.features.contains(.proof) { throw .proof(.notSpoken(peer: "receiver")) }
     let source = selection.disks(agreement.features)
     let offer = makeOffer(source, key)
     let accept = try conversation.offer(offer)
@@ -132,8 +143,14 @@ public final class SourcePass: Sendable {
       publish()
     }
     let transfer = SourceTransfer(pass: self, stream: stream, offer: offer, accept: accept)
-    let (point, settleFailure) = try transfer.run()
-    return report(point, conversation, settleFailure: settleFailure)
+    let proves = wantsProof || (accept.wantsProof == true && agreement.features.contains(.proof))
+    let (point, settleFailure) = try transfer.run(stays: proves)
+    var report = report(point, conversation, settleFailure: settleFailure)
+    onCommitted(report)
+    if proves {
+      report.proof = settleFailure.map { .failed($0) } ?? prove(point, conversation, maps: maps, key: key)
+    }
+    return report
   }
 
   /// A receiver that names a pass whose commit it cannot have seen is wrong, and nothing of it is there.
@@ -163,10 +180,12 @@ public final class SourcePass: Sendable {
   }
 
   private func makeOffer(_ source: SourceDisks, _ key: DigestKey) -> Offer {
-    Offer(
+    var offer = Offer(
       vm: view.vm, displayName: view.displayName, pass: id, view: view.id, frozenAt: view.frozenAt,
       label: view.label, epoch: shared.withLock { $0.lastEpoch }, disks: source.offered(key),
       vmxHash: SHA256Hasher.hash(view.vmx), nvramHash: view.nvram.map { SHA256Hasher.hash($0) })
+    offer.wantsProof = wantsProof ? true : nil
+    return offer
   }
 
   private func finishAdopted(
@@ -181,7 +200,10 @@ public final class SourcePass: Sendable {
     let point = RecoveryPoint(
       receiver: accept.receiver, vm: view.vm, reference: newest.reference, pass: newest.pass,
       frozenAt: newest.frozenAt, committedAt: time.wallTime(), label: view.label, disks: disks)
-    return report(point, conversation, settleFailure: nil)
+    var report = report(point, conversation, settleFailure: nil)
+    if wantsProof { report.proof = .failed(.proof(.answerLost)) }
+    onCommitted(report)
+    return report
   }
 
   private func report(
@@ -207,6 +229,11 @@ public final class SourcePass: Sendable {
   /// To be called before the commit is sent: it may arrive although sending it fails.
   func noteCommitOffered() { shared.withLock { $0.isCommitOffered = true } }
 
+  func noteProof(doneBytes: Int64, totalBytes: Int64) {
+    shared.withLock { $0.proof = (doneBytes, totalBytes) }
+    publish()
+  }
+
   func addCounts(read: Int64, changed: Int64) {
     shared.withLock {
       $0.readBytes += read
@@ -216,8 +243,9 @@ public final class SourcePass: Sendable {
 
   private func publish() {
     let source = selection.current
-    let (total, done) = (source.totalBytes, source.bytes(below: source.tracker.scannedLeaves))
-    let phase = shared.withLock { $0.phase }
+    let (phase, proof) = shared.withLock { ($0.phase, $0.proof) }
+    let done = proof?.doneBytes ?? source.bytes(below: source.tracker.scannedLeaves)
+    let total = proof?.totalBytes ?? source.totalBytes
     progress(
       VMStatus.Running(
         pass: id, phase: phase, startedAt: startedAt, doneBytes: done, totalBytes: total,

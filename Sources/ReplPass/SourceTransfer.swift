@@ -21,7 +21,8 @@ final class SourceTransfer: Sendable {
   }
 
   /// The new point, and what kept the receiver from saying that the standby disk is at it.
-  func run() throws(PassError) -> (RecoveryPoint, settleFailure: PassError?) {
+  /// It says goodbye after that, unless it `stays` for a proof.
+  func run(stays: Bool) throws(PassError) -> (RecoveryPoint, settleFailure: PassError?) {
     let receiver = NamedThread.start("pass-receive") { self.receiveAnswers() }
     do throws(PassError) {
       let point = try sendAll()
@@ -31,7 +32,7 @@ final class SourceTransfer: Sendable {
       if !isSettled { conversation.connection.interrupt() }
       receiver.join()
       // It is committed: a goodbye that is lost costs nothing.
-      if isSettled { _ = try? conversation.send(Goodbye()) }
+      if isSettled, !stays { _ = try? conversation.send(Goodbye()) }
       return (point, isSettled ? nil : window.failure)
     } catch {
       conversation.tell(error)

@@ -18,11 +18,15 @@ final class TargetPass {
   private(set) var changedBytes: Int64 = 0
   /// The pass is over and well: what the connection does then is no failure of it.
   var isSettled = false
-  private let agreement: Agreement
   let lease: Lease
+  let agreement: Agreement
   var received: Received
   /// Of a seed: the end of the last run of each disk, which tells how far the source is.
   var seededBytes: [Int64]
+  /// The proof after the pass, once the source has begun with its own.
+  var proof: TargetProof?
+  var proofRequest: ProofRequest?
+  var sourceReading: Reading?
 
   /// What came on this connection.
   struct Received {
@@ -61,6 +65,7 @@ final class TargetPass {
     do throws(PassError) {
       try accept()
       while try handle(try conversation.receive()) {}
+      endProof(because: .proof(.left))
       try suspend()
       if !isSettled { noteLeft() }
       // All of it is durable, this says.
@@ -68,6 +73,7 @@ final class TargetPass {
       if offer.purpose == .seed { _ = try? conversation.send(Goodbye(reason: "kept")) }
     } catch {
       let error = watch.reason ?? error
+      endProof(because: error)
       if !isSettled { noteFailure(error) }
       // The first fault is the one to tell; what suspending finds is found again by the next pass.
       try? suspend()
@@ -110,15 +116,15 @@ final class TargetPass {
       files = ((incoming as? IncomingPass)?.filesWanted ?? []).map { $0 == .vmx ? .vmx : .nvram }
     }
     let budget = try storing { () throws(StandbyError) in try standby.freeBytesAboveFloor() }
-    try conversation.send(
-      Accept(
-        receiver: service.receiver, standbyKnown: newest != nil,
-        newest: newest.map {
-          .init(
-            reference: $0.reference, pass: $0.pass, frozenAt: $0.frozenAt, disks: $0.disks.map(\.disk))
-        },
-        epoch: standby.catalog.epoch, disks: disks, filesWanted: files, journalBudgetBytes: budget,
-        windowBytes: TargetSettings.windowBytes))
+    var answer = Accept(
+      receiver: service.receiver, standbyKnown: newest != nil,
+      newest: newest.map {
+        .init(reference: $0.reference, pass: $0.pass, frozenAt: $0.frozenAt, disks: $0.disks.map(\.disk))
+      },
+      epoch: standby.catalog.epoch, disks: disks, filesWanted: files, journalBudgetBytes: budget,
+      windowBytes: TargetSettings.windowBytes)
+    if incoming != nil { answer.wantsProof = wantsProof() }
+    try conversation.send(answer)
     if isCommitted, let newest { noteSettled(newest) } else { noteRunning(runningPhase) }
   }
 
@@ -184,6 +190,8 @@ final class TargetPass {
     case .batch: try take(batch: frame)
     case .file: try take(file: frame)
     case .commit: try commit(try conversation.decode(Commit.self, frame))
+    case .reading: try take(reading: try conversation.decode(Reading.self, frame))
+    case .proof: try take(proof: try conversation.decode(Proof.self, frame))
     case .goodbye: return false
     default: throw conversation.unexpected(frame.type)
     }

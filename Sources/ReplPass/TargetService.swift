@@ -16,6 +16,10 @@ public final class TargetService: Sendable {
     case pointsDropped(vm: String, [(point: PointReference, reason: DropReason)], overBudgetBytes: Int64)
     /// Points that should have gone are still there; the next pass tries again.
     case retentionFailed(vm: String, StandbyError)
+    /// A proof came to its end, whatever it found.
+    case proven(peer: String, ProofStatement, path: String)
+    /// A proof that was asked for did not.
+    case notProven(vm: String, peer: String, PassError)
     case recovered(store: String, directory: String, Result<Recovery, StandbyError>)
   }
 
@@ -27,6 +31,8 @@ public final class TargetService: Sendable {
   let keys: TargetKeys
   let board: StatusBoard
   let time: any TimeSource
+  /// Nil: this receiver takes part in no proofs.
+  let desk: ProofDesk?
   let report: @Sendable (Event) -> Void
   let leases: LeaseTable
   let queue: PassQueue
@@ -38,7 +44,8 @@ public final class TargetService: Sendable {
   public init(
     receiver: ReceiverID, settings: TargetSettings, stores: [(name: String, store: StandbyStore)],
     missingStores: [StandbyError] = [], keys: TargetKeys,
-    board: StatusBoard, time: any TimeSource, report: @escaping @Sendable (Event) -> Void
+    board: StatusBoard, time: any TimeSource, desk: ProofDesk? = nil,
+    report: @escaping @Sendable (Event) -> Void
   ) {
     precondition(!stores.isEmpty, "a receiver has a store")
     self.receiver = receiver
@@ -48,11 +55,15 @@ public final class TargetService: Sendable {
     self.keys = keys
     self.board = board
     self.time = time
+    self.desk = desk
     self.report = report
     leases = LeaseTable(time: time, waits: settings.leaseWaits)
     queue = PassQueue(limits: settings.limits)
     connections = PeerConnections(limit: settings.limits.connectionsPerPeer)
   }
+
+  /// What the hello names.
+  var features: [Feature] { settings.features.filter { $0 != .proof || desk != nil } }
 
   /// What a listener for this service must be told.
   public static func transport(productVersion: String) -> TransportOptions {

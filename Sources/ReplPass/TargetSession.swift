@@ -45,7 +45,7 @@ final class TargetSession {
     let hello = try conversation.expect(Hello.self, seconds: ProtocolTimeouts.handshakeSeconds)
     let answer = Hello(
       product: service.settings.productVersion, protocolVersion: conversation.connection.protocolVersion,
-      role: .target, features: service.settings.features.map(\.rawValue),
+      role: .target, features: service.features.map(\.rawValue),
       digestKeyOnFile: try service.keys.key(of: peer)?.id, wallTime: service.time.wallTime())
     try conversation.send(answer)
     do throws(ProtocolError) {

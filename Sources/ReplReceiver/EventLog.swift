@@ -32,6 +32,11 @@ struct EventLog {
       logger.warning("retention-failed", metadata: ["vm": "\(vm)", "cause": "\(error)"])
     case .statusNotKept(let error):
       logger.warning("status-not-kept", metadata: ["cause": "\(error)"])
+    case .proven(let peer, let statement, let path):
+      write(statement, peer: peer, path: path)
+    case .notProven(let vm, let peer, let error):
+      logger.warning(
+        "proof", metadata: ["vm": "\(vm)", "peer": "\(peer)", "verdict": "inconclusive", "cause": "\(error)"])
     case .recovered(let store, let directory, .success(let recovery)):
       logger.info(
         "standby-recovered",

@@ -42,7 +42,8 @@ final class ReceiverRuntime: Sendable {
         limits: Self.limits(config)),
       stores: opened.stores, missingStores: opened.failures.map(\.error),
       keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
-      time: time, report: { EventLog(logger: logger).write($0) })
+      time: time, desk: try ProofDesk(identity: identity, state: state.directory),
+      report: { EventLog(logger: logger).write($0) })
     catalogs = CatalogReading(logger: logger) { [service] in try service.loadBoard() }
   }
 

@@ -64,12 +64,14 @@ final class Pair: Sendable {
   /// Of another sender that the receiver knows as `other`.
   private let otherTLS: TLSContext
   private let folder: String
+  private let targetIdentity: TLSIdentity
 
   init() throws {
     folder = NSTemporaryDirectory() + "vmrepl-pair-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let source = try TLSIdentity.create(in: folder + "/source", name: "source")
     let target = try TLSIdentity.create(in: folder + "/target", name: "target")
+    targetIdentity = target
     tls = try TLSContext(
       role: .client, identity: source,
       policy: PeerPolicy(pinned: [.init(name: "receiver", fingerprint: target.fingerprint)]))
@@ -130,7 +132,7 @@ final class Pair: Sendable {
     let service = TargetService(
       receiver: ReceiverID(high: 7, low: 7), settings: settings,
       stores: [("main", try store())], keys: keys, board: try StatusBoard(directory: nil), time: SystemTime(),
-      report: { _ in })
+      desk: try ProofDesk(identity: targetIdentity, state: receiver.disk("state")), report: { _ in })
     service.recover()
     current.withLock { $0.service = service }
   }
