@@ -12,6 +12,8 @@ struct OncePasses {
   let only: String?
   let json: Bool
   let showsProgress: Bool
+  /// Each pass ends with a proof, and what that found is the result.
+  var proves = false
 
   /// Runs the passes; SIGTERM and SIGINT end them in order.
   func run() async throws {
@@ -36,6 +38,10 @@ struct OncePasses {
         break
       }
       let result = await pass(vm)
+      if proves, case .success(let id) = result {
+        codes += try sayProof(id)
+        continue
+      }
       let status = runtime.board[runtime.identity(of: vm)]
       if let status { done.append(status) }
       switch result {
@@ -47,7 +53,7 @@ struct OncePasses {
         codes.append(Self.exitCode(failure.error))
       }
     }
-    if json { try printJSON(done) }
+    if json, !proves { try printJSON(done) }
     if let worst = Self.worst(codes) { throw Failure.silent(worst) }
   }
 
@@ -67,19 +73,20 @@ struct OncePasses {
   }
 
   /// Names, paths and causes come from outside.
-  private static func complain(_ sentence: String) {
+  static func complain(_ sentence: String) {
     Terminal.complain("repl-sender: \(SafeText.printable(sentence, limit: 4096))\n")
   }
 
-  /// The point is there, and something else is wrong: a guest that was not thawed is nothing to end green
-  /// with.
+  /// The point is there, and something else is wrong: a guest that was not thawed, or a copy that the
+  /// receiver wanted proven and is not, is nothing to end green with.
   private static func sayWhatElse(_ status: VMStatus) -> [ReplService.ExitCode] {
     let name = SafeText.printable(status.name)
     if let failure = status.lastFailure { complain("\(name): \(failure.phase): \(failure.cause)") }
     if let left = status.leftovers, left != status.lastFailure?.cause {
       complain("\(name): left behind: \(left)")
     }
-    return status.lastFailure?.phase == "freeze" || status.leftovers != nil ? [.failed] : []
+    let isNotGreen = ["freeze", "prove"].contains(status.lastFailure?.phase)
+    return isNotGreen || status.leftovers != nil ? [.failed] : []
   }
 
   private func unknown(_ name: String) -> any Error {
@@ -101,8 +108,10 @@ struct OncePasses {
   }
 
   private func pass(_ vm: SenderConfig.VM) async -> Result<VMID, SenderRuntime.PassFailure> {
-    guard showsProgress || (Terminal.isInteractive && !json) else { return await runtime.performPass(vm) }
-    async let result = runtime.performPass(vm)
+    guard showsProgress || (Terminal.isInteractive && !json) else {
+      return await runtime.performPass(vm, proves: proves)
+    }
+    async let result = runtime.performPass(vm, proves: proves)
     let bar = Task { [runtime] in
       var bar = ProgressBar()
       while !Task.isCancelled {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Logging
 import ReplIO
 import ReplModel
 import ReplPass
@@ -33,22 +34,25 @@ struct RunCommand: AsyncParsableCommand {
 
   func run() async throws {
     let config = try option.load()
-    TLSRuntime.prepareProcess()
-    OpenFiles.raiseLimit()
     // With --once every result is a sentence on the terminal already.
-    let output = LogOutput.standardError(level: once ? .critical : config.logLevel)
-    let runtime: SenderRuntime
-    do {
-      runtime = try SenderRuntime(config: config, output: output)
-    } catch let error as StateDirectoryError {
-      throw Failure.exit(error.exitCode, "\(error)")
-    } catch let error as TLSError {
-      throw Failure.exit(.config, "\(error)")
-    } catch { throw Failure.exit(.inputOutput, "\(error)") }
+    let runtime = try Self.makeRuntime(config, level: once ? .critical : config.logLevel)
     if once {
       try await OncePasses(runtime: runtime, only: vm, json: json, showsProgress: progress).run()
     } else {
       try await SenderDaemon(runtime: runtime).run()
     }
+  }
+
+  /// What passes need, with the errors of a command.
+  static func makeRuntime(_ config: SenderConfig, level: Logger.Level) throws -> SenderRuntime {
+    TLSRuntime.prepareProcess()
+    OpenFiles.raiseLimit()
+    do {
+      return try SenderRuntime(config: config, output: LogOutput.standardError(level: level))
+    } catch let error as StateDirectoryError {
+      throw Failure.exit(error.exitCode, "\(error)")
+    } catch let error as TLSError {
+      throw Failure.exit(.config, "\(error)")
+    } catch { throw Failure.exit(.inputOutput, "\(error)") }
   }
 }

@@ -19,7 +19,7 @@ struct SenderCommand: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, FingerprintCommand.self, ConfigCommand.self, InspectCommand.self,
       DiscoverCommand.self,
-      RunCommand.self, StatusCommand.self, ForgetCommand.self,
+      RunCommand.self, StatusCommand.self, ForgetCommand.self, VerifyCommand.self, StatementCommand.self,
     ])
 }
 

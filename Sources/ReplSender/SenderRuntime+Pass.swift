@@ -8,13 +8,14 @@ import ReplSource
 /// One pass of one VM: who it is, the view, the pass, the disks that seed, the release.
 extension SenderRuntime {
   /// On a thread of its own; everything that is known of it ends on the board and in the log.
-  func performPass(_ vm: SenderConfig.VM) async -> Result<VMID, PassFailure> {
+  /// With `proves`, the pass is asked to end with a proof.
+  func performPass(_ vm: SenderConfig.VM, proves: Bool = false) async -> Result<VMID, PassFailure> {
     do {
-      return try await NamedThread.run("pass") { [self] in runPass(vm) }
+      return try await NamedThread.run("pass") { [self] in runPass(vm, proves: proves) }
     } catch { preconditionFailure("the body does not throw: \(error)") }
   }
 
-  private func runPass(_ vm: SenderConfig.VM) -> Result<VMID, PassFailure> {
+  private func runPass(_ vm: SenderConfig.VM, proves: Bool) -> Result<VMID, PassFailure> {
     let began = time.monotonicNanoseconds()
     let id: VMID
     do throws(PassError) { id = try identify(vm) } catch {
@@ -23,16 +24,18 @@ extension SenderRuntime {
     // It moved while its pass under the old path has not ended: the two would share maps and standby.
     guard busy.withLock({ $0.insert(id).inserted }) else { return .failure(stillBusy(vm, id)) }
     defer { busy.withLock { _ = $0.remove(id) } }
-    return runPass(vm, id, began: began)
+    return runPass(vm, id, began: began, proves: proves)
   }
 
-  private func runPass(_ vm: SenderConfig.VM, _ id: VMID, began: Int64) -> Result<VMID, PassFailure> {
+  private func runPass(
+    _ vm: SenderConfig.VM, _ id: VMID, began: Int64, proves: Bool
+  ) -> Result<VMID, PassFailure> {
     beginFreeze(id)
     let view: VMView
     do throws(PassError) { view = try takeView(vm, id) } catch { return .failure(note(error, vm, id)) }
     let result: Result<VMID, PassFailure>
     do throws(PassError) {
-      let report = try bring(view, vm)
+      let report = try bring(view, vm, proves: proves)
       seed(report, view, vm, began: began)
       result = .success(view.vm)
     } catch {
@@ -67,7 +70,9 @@ extension SenderRuntime {
     }
   }
 
-  private func bring(_ view: VMView, _ vm: SenderConfig.VM) throws(PassError) -> SourcePass.Report {
+  private func bring(
+    _ view: VMView, _ vm: SenderConfig.VM, proves: Bool
+  ) throws(PassError) -> SourcePass.Report {
     // The VMX may have been rewritten since it was asked who it is.
     do throws(SourceError) { try roster.confirm(vm.vmxPath, as: view.vm) } catch { throw .source(error) }
     let name = vm.name ?? view.displayName
@@ -76,14 +81,16 @@ extension SenderRuntime {
     board.update(view.vm, name: name, peer: "\(config.receiver.address)", rpoSeconds: vm.rpoSeconds) { _ in }
     let pass = SourcePass(
       view: view, settings: settings, state: state, lastEpoch: board[view.vm]?.latestPoint?.reference.epoch,
-      stop: stop, time: time
+      stop: stop, wantsProof: proves, time: time
     ) { [board] running in
       board.update(view.vm) { $0.running = running }
+    } onCommitted: { [self] report in
+      noteCommitted(report, view, name: name)
     } onTrouble: { [self] error in
       noteTrouble(error, vm: view.vm)
     }
     let report = try pass.run()
-    noteCommitted(report, view, name: name)
+    if let proof = report.proof { note(proof, view.vm, name: name) }
     return report
   }
 

@@ -21,6 +21,8 @@ final class SenderRuntime: Sendable {
   let settings: SourceSettings
   /// What was said of passes that run, so that it is said once.
   let said = Mutex<[VMID: Set<String>]>([:])
+  /// How proofs ended, for commands that asked for them.
+  let proofs = Mutex<[VMID: ProofOutcome]>([:])
   /// Whose pass runs now.
   let busy = Mutex<Set<VMID>>([])
   /// What freezes of VMs left that nobody asks for any more.
