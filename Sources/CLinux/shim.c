@@ -97,3 +97,7 @@ int64_t repl_filesystem_type(int fd) {
   if (fstatfs(fd, &status) != 0) return -1;
   return (int64_t)(uint32_t)status.f_type;
 }
+
+int repl_forget_cached(int fd, int64_t offset, int64_t length) {
+  return posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
+}

@@ -14,8 +14,11 @@ extension PosixDirectory {
   public func filesystemName() throws(IOError) -> String {
     let type = repl_filesystem_type(descriptor)
     guard type >= 0 else { throw .current("query filesystem", path: path) }
-    let magic = UInt32(truncatingIfNeeded: type)
-    return Self.filesystems[magic] ?? "a filesystem of type 0x\(String(magic, radix: 16))"
+    return Self.filesystemName(magic: UInt32(truncatingIfNeeded: type))
+  }
+
+  static func filesystemName(magic: UInt32) -> String {
+    filesystems[magic] ?? "a filesystem of type 0x\(String(magic, radix: 16))"
   }
 
   /// From `linux/magic.h` and `statfs(2)`.

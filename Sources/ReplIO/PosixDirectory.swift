@@ -44,7 +44,7 @@ public final class PosixDirectory: StorageDirectory {
       case .createIfMissing: O_RDWR | O_CREAT
       }
     let opened = repl_openat_beneath(descriptor, name, flags | O_NOFOLLOW, 0o600)
-    guard opened >= 0 else { throw .current("open", path: full) }
+    guard opened >= 0 else { throw Self.refusal(access, path: full) }
     let file = PosixFile(descriptor: opened, path: full)
     let status = try file.status()
     guard status.isRegularFile else { throw IOError(.wrongFileType, "open", path: full) }
@@ -55,6 +55,18 @@ public final class PosixDirectory: StorageDirectory {
         .wrongFileType, "open", path: full, detail: "it has \(status.linkCount) names (hard links)")
     }
     return file
+  }
+
+  /// The error of an open that just failed; reads `errno`. What stands in the place of a plain file that is
+  /// to be written is said as that: no waiting makes it one.
+  private static func refusal(_ access: FileAccess, path: String) -> IOError {
+    if case .read = access { return .current("open", path: path) }
+    return switch errno {
+    case ELOOP: IOError(.wrongFileType, "open", path: path, detail: "a symbolic link is on the way")
+    case EISDIR: IOError(.wrongFileType, "open", path: path, detail: "it is a directory")
+    case ENXIO: IOError(.wrongFileType, "open", path: path, detail: "it is a socket or a device")
+    default: .current("open", path: path)
+    }
   }
 
   /// Opens a plain file for reading by a name whose bytes are no UTF-8, which Linux allows. May be a relative

@@ -10,6 +10,29 @@ public protocol StorageFile: BlockWritable {
 
   /// Cuts or extends (with zeros). Durable only after `sync`.
   func truncate(to sizeBytes: Int64) throws(IOError)
+
+  /// What tells this file as it is now from one that somebody wrote or replaced; nil where the storage
+  /// cannot tell.
+  func generation() throws(IOError) -> FileGeneration?
+
+  /// What somebody did to the file since it was left as `generation`, in words; nil when nothing is to be
+  /// seen. Lenient where the storage gives files other numbers or coarse times (see `FileGeneration`).
+  func change(since generation: FileGeneration) throws(IOError) -> String?
+
+  /// As `sync`, and the file's times are on stable storage as well.
+  func syncWithTimes() throws(IOError)
+
+  /// Makes the next reads of `range` come from the storage instead of this machine's memory, as far as that
+  /// can be had: what was written and not synced stays in memory.
+  func forgetCached(_ range: ByteRange) throws(IOError)
+}
+
+/// For storage of another kind than the operating system's.
+extension StorageFile {
+  public func generation() throws(IOError) -> FileGeneration? { nil }
+  public func change(since generation: FileGeneration) throws(IOError) -> String? { nil }
+  public func syncWithTimes() throws(IOError) { try sync() }
+  public func forgetCached(_ range: ByteRange) throws(IOError) {}
 }
 
 /// How a file is opened.

@@ -45,4 +45,8 @@ int64_t repl_filesystem_type(int fd);
 // the character set, -2 when this machine cannot convert it, -3 when `capacity` is too small.
 int64_t repl_convert_to_utf8(const char *charset, const uint8_t *bytes, size_t count, uint8_t *text, size_t capacity);
 
+// POSIX_FADV_DONTNEED differs between architectures: drops clean pages of the range from the page cache; the error
+// number, 0 for none.
+int repl_forget_cached(int fd, int64_t offset, int64_t length);
+
 #endif
