@@ -21,7 +21,7 @@ extension StandbyError {
     case .storage, .inUse, .digest, .catalogDamaged, .journalDamaged, .newerFormat, .storeMissing,
       .filesRefused:
       .storage
-    case .passEnded, .diskKept, .pointLost, .pointRefused: .internalFault
+    case .passEnded, .diskKept, .pointLost, .pointRefused, .notRepaired: .internalFault
     }
   }
 }

@@ -36,6 +36,8 @@ public struct Catalog: Sendable, Hashable, Codable {
   public internal(set) var kept: [KeptPoint]
   /// The point that the disks hold; nil means the newest. Another one only after a failover to it.
   public internal(set) var held: PointReference?
+  /// Nil unless the copy was begun anew.
+  public internal(set) var ended: Ended?
 
   /// Newest last.
   public var points: [RecoveryPoint] { kept.map(\.point) }
@@ -51,7 +53,8 @@ public struct Catalog: Sendable, Hashable, Codable {
 
   /// The reference that the next committed point gets.
   var nextReference: PointReference {
-    PointReference(epoch: epoch, number: (newest?.reference.number ?? 0) + 1)
+    let last = newest?.reference.number ?? ended?.reference.number ?? 0
+    return PointReference(epoch: epoch, number: last + 1)
   }
 }
 

@@ -93,10 +93,15 @@ struct JournalOpening {
       throw .catalogDamaged(
         path: standby.home.privateDirectory.path, detail: "disk \(offered.disk) is ready but in no point")
     }
+    let wanted = try standby.wantedList().disk(offered.disk)
     let base = try standby.recordingDivergence { () throws(StandbyError) in
-      try standby.map(of: member, at: point, on: offered.grid)
+      if wanted?.isMapLost == true, standby.trustedMap(of: member, at: point) == nil {
+        return try standby.mapOfContent(member, on: offered.grid)
+      }
+      return try standby.map(of: member, at: point, on: offered.grid)
     }
     let overlay = try MapOverlay(base: base, for: offered.disk, in: standby.maps)
+    if let wanted { try standby.show(wanted, of: member, in: overlay) }
     let disk = JournalledDisk(offered, overlay: overlay, journal: writer, journalIndex: index)
     made.journalled.append(disk)
     return disk

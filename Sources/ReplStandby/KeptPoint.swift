@@ -40,12 +40,15 @@ public struct DiskDamage: Sendable, Hashable, Codable {
   public let pageCount: Int64
   /// What happened, for people.
   public let detail: String
+  /// The pages are wanted: the next pass may bring them as they were. Nil: they are lost.
+  public let waitsForRepair: Bool?
 
-  init(disk: DiskID, pages: [PageRange], pageCount: Int64, detail: String) {
+  init(disk: DiskID, pages: [PageRange], pageCount: Int64, detail: String, waitsForRepair: Bool? = nil) {
     self.disk = disk
     self.pages = pages
     self.pageCount = pageCount
     self.detail = detail
+    self.waitsForRepair = waitsForRepair
   }
 }
 

@@ -35,4 +35,10 @@ public enum Limits {
   static let chainAttempts = 16
   /// Ranges of damaged pages that a catalog lists for a disk of a point; more are counted.
   static let damagedRanges = 64
+  /// Ranges of pages that are kept of one disk: more are joined. 256 disks of them are 16 MiB of JSON.
+  static let listedRanges = 1024
+  /// Checksummed list of wanted pages: all disks of a VM with as many ranges as can be.
+  static let wantedBytes = 32 << 20
+  /// A file by which a hypervisor marks a disk as used holds a host's name: what is read of it.
+  static let lockFileBytes = 512
 }

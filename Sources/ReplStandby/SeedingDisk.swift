@@ -59,6 +59,8 @@ final class SeedingDisk: BatchTarget {
       let found = try? DigestMap.open(StandbyLayout.map(of: offered.disk), in: standby.maps, format: format),
       case .at = found.state
     else { return nil }
+    // Somebody else wrote the file since: the map no longer says what is in it, and the disk is read.
+    do throws(StandbyError) { try standby.checkSeedUntouched(offered.disk) } catch { return nil }
     return found
   }
 
@@ -94,9 +96,12 @@ final class SeedingDisk: BatchTarget {
   /// Makes what was written durable. After a failure the disk is suspect: what a reader sees need not be on
   /// the medium.
   func sync() throws(StandbyError) {
-    guard isDirty else { return }
+    if isDirty { try sync { (file) throws(IOError) in try file.sync() } }
+  }
+
+  private func sync(_ body: (any StorageFile) throws(IOError) -> Void) throws(StandbyError) {
     do {
-      try file.sync()
+      try body(file)
     } catch {
       isTrusted = false
       standby.distrust(offered.disk)
@@ -108,12 +113,14 @@ final class SeedingDisk: BatchTarget {
   /// Makes disk and map durable as those of `reference` and gives the map its name back; from then on nothing
   /// is written in this pass. Throws when the map's root is not `root`.
   func finish(at reference: PointReference, pass: PassID, root: Root) throws(StandbyError) {
-    try sync()
+    try sync { (file) throws(IOError) in try file.syncWithTimes() }
     let disk = offered.disk
     try digesting { () throws(DigestError) in
       try overlay.delta.seal(pass: pass, root: root)
       try overlay.delta.merge(as: reference)
     }
+    // Before the map is believed again: with an older mark the disk would only be read once more.
+    try standby.noteGeneration(of: disk, file)
     try storing { () throws(IOError) in
       try standby.maps.rename(StandbyLayout.seedMap(of: disk), to: StandbyLayout.map(of: disk))
       try standby.maps.sync()

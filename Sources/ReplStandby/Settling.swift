@@ -15,6 +15,14 @@ final class Settling {
   private var files: [SourceFile: [UInt8]] = [:]
   /// Maps that could not be brought along, and why; the next pass makes them anew.
   var mapFailures: [DiskID: StandbyError] = [:]
+  /// Pages that may be other than the base map says: see `Settling+Wanted`.
+  var wanted = WantedList()
+  /// Wanted pages that were brought and read again, and are still not right.
+  var stillWrong: [DiskID: VerifyReport] = [:]
+  /// Disks of which a sync had failed, and of which all that the pass wrote was found on the medium.
+  var readBackDisks: Set<DiskID> = []
+  /// The data files as this settling left them.
+  private var generations: [DiskID: FileGeneration] = [:]
 
   init(
     standby: Standby, journalName: String, reader: RecordReader, commit: CommitRecord,
@@ -36,11 +44,13 @@ final class Settling {
       throw .diverged(disk: found.disk, page: found.page, detail: found.detail)
     }
     try standby.checkFence()
+    wanted = try standby.wantedList()
     try standby.recordingDivergence { () throws(StandbyError) in
       try captureUndo()
       try writeDisks()
       try settleMaps()
     }
+    try readBack()
     try placeFiles()
     try nameNewPoint()
     try finish()
@@ -59,7 +69,9 @@ final class Settling {
     if try storing({ () throws(IOError) in try points.contains(name) }) {
       return try checkSealedUndo(name)
     }
-    // Not sealed: the disks are untouched. What is there of it is worth nothing.
+    // Not sealed: the disks are untouched by us, and should be so by everybody. What is there of it is worth
+    // nothing.
+    for disk in header.disks { try standby.checkUntouched(disk.disk) }
     let unsealed = StandbyLayout.unsealedUndo(backTo: base)
     try storing { () throws(IOError) in
       if try points.contains(unsealed) { try points.removeFile(unsealed) }
@@ -67,7 +79,9 @@ final class Settling {
     do throws(StandbyError) {
       try capture(unsealed, basePoint)
     } catch {
-      guard case .diverged(let disk, .some, _) = error, let member = basePoint.disk(disk) else { throw error }
+      guard case .diverged(let disk, .some, _) = error, let member = basePoint.disk(disk),
+        wanted.disk(disk) == nil
+      else { throw error }
       try checkDisk(of: member, at: basePoint, found: error)
       try storing { () throws(IOError) in try points.removeFile(unsealed) }
       try capture(unsealed, basePoint)
@@ -100,8 +114,11 @@ final class Settling {
     let description = RecordFileHeader.Description(
       vm: header.vm, pass: point.pass, base: header.base, disks: disks)
     let capture = try UndoCapture(
-      standby: standby, basePoint: basePoint, journal: reader, name: name, description: description)
+      standby: standby, basePoint: basePoint, point: point, wanted: wanted, journal: reader, name: name,
+      description: description)
     try capture.run()
+    try noteLost(capture.lost)
+    try capture.seal()
   }
 
   /// An undo file that has its name was sealed before any disk was written; capturing again would save new
@@ -146,7 +163,22 @@ final class Settling {
     guard isWhole else {
       throw .journalDamaged(path: reader.file.path, detail: "its commit cannot be reached")
     }
-    for disk in disks { try storing { () throws(IOError) in try disk.sync() } }
+    for (disk, file) in zip(header.disks, disks) {
+      generations[disk.disk] = try distrusting(disk.disk) { () throws(IOError) in
+        try file.syncWithTimes()
+        return try file.generation()
+      }
+    }
+  }
+
+  /// After a failed sync nobody knows what is on the medium: what is written again is read back then.
+  private func distrusting<Value>(
+    _ disk: DiskID, _ body: () throws(IOError) -> Value
+  ) throws(StandbyError) -> Value {
+    do throws(IOError) { return try body() } catch {
+      standby.distrust(disk)
+      throw StandbyError(error)
+    }
   }
 
   /// Disks that grew get their new size. It is durable before anything is written behind the old end: else a
@@ -155,10 +187,8 @@ final class Settling {
   private func extend(_ disks: [any StorageFile]) throws(StandbyError) {
     for (disk, file) in zip(header.disks, disks)
     where standby.catalog.disk(disk.disk)?.grid.sizeBytes != disk.grid.sizeBytes {
-      try storing { () throws(IOError) in
-        try file.truncate(to: disk.grid.sizeBytes)
-        try file.sync()
-      }
+      try storing { () throws(IOError) in try file.truncate(to: disk.grid.sizeBytes) }
+      try distrusting(disk.disk) { () throws(IOError) in try file.sync() }
     }
   }
 
@@ -222,7 +252,15 @@ final class Settling {
   // MARK: - e. The catalog
 
   private func nameNewPoint() throws(StandbyError) {
-    let disks = commit.settledDisks(standby.catalog.disks)
+    var disks = commit.settledDisks(standby.catalog.disks)
+    for index in disks.indices where point.disk(disks[index].disk) != nil {
+      // Disks that got their first copy were written and synced before the commit.
+      if let written = generations[disks[index].disk] {
+        disks[index].generation = written
+      } else {
+        disks[index].generation = try standby.generation(of: disks[index])
+      }
+    }
     // What is written here would take away a fence that somebody raised without the lock.
     try standby.checkFence()
     try standby.update { catalog in
@@ -231,7 +269,9 @@ final class Settling {
         KeptPoint(point: point, vmxHash: commit.vmxHash, nvramHash: commit.nvramHash, facts: []))
       catalog.disks = disks
       catalog.displayName = commit.displayName
+      resolveWanted(&catalog)
     }
+    for disk in readBackDisks { standby.store.clearSuspect(standby.suspicion(of: disk)) }
   }
 
   // MARK: - f. Tidying up
@@ -247,6 +287,7 @@ final class Settling {
       // Also when it was gone already: its removal may not have been durable.
       try directory.sync()
     }
+    try forgetWanted()
     try standby.dropJournal(journalName)
   }
 }

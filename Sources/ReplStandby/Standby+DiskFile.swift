@@ -2,12 +2,6 @@ import ReplIO
 import ReplModel
 
 extension Standby {
-  /// QEMU locks these bytes of an image while it uses it (block/file-posix.c: RAW_LOCK_PERM_BASE,
-  /// RAW_LOCK_SHARED_BASE).
-  private static let lockedRanges = [
-    ByteRange(offset: 100, length: 100), ByteRange(offset: 200, length: 100),
-  ]
-
   /// Opens the data file of a disk and checks that it is what it must be: a plain file with one name, of the
   /// right size, that nobody else uses. `grids`: those whose size is right, when it is not the catalog's.
   func openDiskFile(
@@ -56,10 +50,7 @@ extension Standby {
   }
 
   func checkUnused(_ file: any StorageFile) throws(StandbyError) {
-    // Only files of the operating system can be locked; simulated ones are not.
-    guard let posix = file as? PosixFile else { return }
-    for range in Self.lockedRanges where try storing({ () throws(IOError) in try posix.isLocked(range) }) {
-      throw .inUse(path: file.path)
-    }
+    try checkNotHeld()
+    try StandbyHolders.checkUnlocked(file)
   }
 }

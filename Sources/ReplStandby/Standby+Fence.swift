@@ -44,11 +44,12 @@ extension Standby {
 
   /// Throws, and names the file, when the point that the disks hold cannot be started: a disk file is not
   /// there or not what the catalog says, or the files beside the disks cannot be made. Changes nothing.
-  public func checkStartable() throws(StandbyError) {
+  /// `takesChanged`: also disks that somebody else wrote.
+  public func checkStartable(takesChanged: Bool = false) throws(StandbyError) {
     guard let kept = catalog.heldPoint else { return }
     try StartCheck(
       files: store.files, directory: home.directory, sources: home.sources, catalog: catalog,
-      point: kept.point
+      point: kept.point, takesChanged: takesChanged
     ).run()
   }
 

@@ -9,7 +9,7 @@ extension Standby {
   public func beginPass(_ offer: PassOffer) throws(StandbyError) -> IncomingPass {
     try checkMayWrite(offer)
     try offer.check()
-    try checkDisks(offer)
+    try recordingDivergence { () throws(StandbyError) in try checkDisks(offer) }
     if try freeBytesAboveFloor() == 0 {
       let free = try storing { () throws(IOError) in try home.directory.freeBytes() }
       throw .outOfSpace(path: path, neededBytes: store.freeSpaceFloorBytes + 1, freeBytes: free)
@@ -47,7 +47,7 @@ extension Standby {
       guard try store.key(disk.keyID) != nil else { throw .keyMissing(key: disk.keyID) }
       guard let entry = catalog.disk(disk.disk) else { continue }
       try checkGrid(disk, entry)
-      if entry.state == .ready { _ = try openDiskFile(entry, .readWrite) }
+      if entry.state == .ready { try checkUntouched(entry, try openDiskFile(entry, .readWrite)) }
       if entry.grid.sizeBytes < disk.grid.sizeBytes { try checkFits(disk) }
     }
     let known = Set(catalog.disks.map(\.disk))

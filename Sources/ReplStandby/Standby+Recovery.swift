@@ -16,6 +16,7 @@ extension Standby {
     // What a killed program renamed and never synced is visible; from here on it is durable as well.
     try storing { () throws(IOError) in try home.privateDirectory.sync() }
     if catalog.fence != nil { return .fenced }
+    try clearEnded()
     var outcome = Recovery.nothing
     var scans: [JournalScan] = []
     for name in try journalNames() {

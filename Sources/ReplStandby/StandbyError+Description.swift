@@ -26,7 +26,8 @@ extension StandbyError {
     case .rootMismatch(let disk, let expected, let found):
       "disk \(disk): root \(found), expected \(expected): the pass cannot be committed"
     case .outOfSpace, .diverged, .inUse, .storage, .digest, .catalogDamaged, .journalDamaged, .newerFormat,
-      .storeMissing, .duplicateVM, .filesRefused, .passEnded, .readingAgain, .pointLost, .pointRefused:
+      .storeMissing, .duplicateVM, .filesRefused, .passEnded, .readingAgain, .pointLost, .pointRefused,
+      .notRepaired:
       storageDescription
     }
   }
@@ -38,9 +39,12 @@ extension StandbyError {
         + (free.map { ", \($0) are free" } ?? "") + ": free some; replication goes on by itself"
     case .diverged(let disk, let page, let detail):
       "disk \(disk)" + (page.map { " page \($0)" } ?? "")
-        + ": diverged: \(detail): somebody else wrote this standby; "
-        + "check it, then seed it anew"
-    case .inUse(let path): "\(path): another program has it open and locked: is the standby running?"
+        + ": diverged: \(detail): replication to this standby has stopped and overwrites nothing; "
+        + "run \"repl-receiver adopt VM --verify\", which keeps what is right and lets the next pass bring "
+        + "the rest, or begin its copy anew with \"repl-receiver reseed VM\""
+    case .inUse(let path, let holder):
+      "\(path): \(holder ?? "another program has it open and locked"): is the standby running? Nothing is "
+        + "written while it is; power it off there, or remove the lock that a crash left"
     case .storage(let error): error.description
     case .digest(let error): "\(error)"
     case .catalogDamaged(let path, let detail):
@@ -58,6 +62,7 @@ extension StandbyError {
       "recovery point \(point) cannot be had: \(detail): take another one (repl-receiver points)"
     case .pointRefused(let detail): detail
     case .passEnded(let detail): "this pass has ended: \(detail)"
+    case .notRepaired(let detail): "not repaired: \(detail)"
     case .readingAgain(let disk, let done, let total):
       "disk \(disk): its first copy was cut off by a crash and is read again, \(done) of \(total) bytes so "
         + "far: it goes on by itself"

@@ -28,8 +28,8 @@ public enum StandbyError: ActionableError {
   /// A standby disk does not hold what replication wrote: somebody else did. `page` is nil when the whole
   /// differs.
   case diverged(disk: DiskID, page: Int64?, detail: String)
-  /// Somebody has the standby disk open (QEMU's locks).
-  case inUse(path: String)
+  /// Somebody uses the standby: locks of QEMU on a disk, or what VMware leaves while it runs a VM.
+  case inUse(path: String, holder: String? = nil)
   case storage(IOError)
   case digest(DigestError)
   case catalogDamaged(path: String, detail: String)
@@ -44,6 +44,8 @@ public enum StandbyError: ActionableError {
   /// After a crash nobody knows what is in a seeding disk: it is read a part at a time, and goes on when it
   /// is offered again.
   case readingAgain(disk: DiskID, doneBytes: Int64, totalBytes: Int64)
+  /// What was found could not be repaired.
+  case notRepaired(detail: String)
   /// An earlier operation of this pass failed; nothing of it can be committed.
   case passEnded(detail: String)
   /// A recovery point cannot be had any more: an undo file is gone or damaged.

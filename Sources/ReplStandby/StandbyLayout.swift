@@ -7,6 +7,8 @@ enum StandbyLayout {
   static let settlingFile = "SETTLING.txt"
   static let privateDirectory = ".repl"
   static let catalog = "catalog"
+  /// Pages that the standby wants again.
+  static let wanted = "wanted"
   static let lock = "lock"
   static let failoverRequest = "failover-request"
   /// How far a failover is; written by `ReplFailover`.
@@ -24,6 +26,8 @@ enum StandbyLayout {
   /// Where format 1 kept those of the newest point.
   static let sourceVMX = "source.vmx"
   static let sourceNVRAM = "source.nvram"
+  /// How far the standing verification of a standby is, beside its maps.
+  static let verifyRound = "verify-round"
   static let mapsDirectory = "maps"
   static let keysDirectory = "keys"
 
@@ -39,6 +43,8 @@ enum StandbyLayout {
   static func seedPosition(of disk: DiskID) -> String { "\(disk).reading" }
   /// The map of a grown disk while the pass is in flight that makes it larger.
   static func wideMap(of disk: DiskID) -> String { "\(disk).wide" }
+  /// The map of an older point, while it is derived.
+  static func pointDelta(of disk: DiskID) -> String { "\(disk).point" }
   /// An empty file that shows whether the store can have one of a grown disk's size.
   static let growthProbe = "growth.probe"
   static func key(_ key: KeyID) -> String { "\(key).key" }

@@ -37,6 +37,13 @@ extension StandbyStore {
     return try openDirectory(name, vm: vm, waitSeconds: waitSeconds)
   }
 
+  /// As `open`, for reading the disks: nothing is recovered unless a point waits to be settled. Costs nothing
+  /// where a large journal lies beside the disks.
+  func openForReading(vm: VMID, waitSeconds: Double) throws(StandbyError) -> Standby? {
+    guard let name = try directoryName(of: vm) else { return nil }
+    return try openDirectory(name, vm: vm, waitSeconds: waitSeconds, recovers: false)
+  }
+
   /// Makes a standby without disks. Its catalog is durable before this returns, and so before the first byte
   /// of a disk.
   public func create(vm: VMID, displayName: String, owner: String) throws(StandbyError) -> Standby {
@@ -93,7 +100,7 @@ extension StandbyStore {
   }
 
   private func openDirectory(
-    _ name: String, vm: VMID?, waitSeconds: Double
+    _ name: String, vm: VMID?, waitSeconds: Double, recovers: Bool = true
   ) throws(StandbyError) -> Standby {
     let home = try storing { () throws(IOError) in try StandbyHome.open(name, in: root) }
     let lock = try Self.acquire(StandbyLayout.lock, in: home.privateDirectory, waitSeconds: waitSeconds)
@@ -101,7 +108,7 @@ extension StandbyStore {
       throw .catalogDamaged(path: home.directory.path, detail: "the catalog changed while it was opened")
     }
     let standby = try Standby(store: self, home: home, catalog: catalog, lock: lock)
-    standby.runRecovery()
+    if recovers || summary(of: name)?.isSettling != false { standby.runRecovery() }
     return standby
   }
 

@@ -56,12 +56,23 @@ extension StandbyStore {
   }
 
   /// Throws, and names the file, when the point that a failover would start cannot be started. Needs no lock.
-  public func checkStartable(_ summary: StandbySummary) throws(StandbyError) {
+  /// `takesChanged`: also disks that somebody else wrote.
+  public func checkStartable(
+    _ summary: StandbySummary, takesChanged: Bool = false
+  ) throws(StandbyError) {
     guard let catalog = summary.catalog, let point = summary.newestPoint else { return }
     let home = try storing { () throws(IOError) in try StandbyHome.open(summary.directory, in: root) }
-    try StartCheck(
-      files: files, directory: home.directory, sources: home.sources, catalog: catalog, point: point
-    ).run()
+    do throws(StandbyError) {
+      try StartCheck(
+        files: files, directory: home.directory, sources: home.sources, catalog: catalog, point: point,
+        takesChanged: takesChanged
+      ).run()
+    } catch {
+      // A point that was settled meanwhile has changed the disks.
+      guard case .diverged = error, let now = self.summary(of: summary.directory),
+        now.catalog != summary.catalog || now.isSettling
+      else { throw error }
+    }
   }
 
   /// Whether `name` is how the folder of a standby of this VM begins: its slug.

@@ -8,8 +8,11 @@ struct StartCheck {
   let sources: SourceFiles
   let catalog: Catalog
   let point: RecoveryPoint
+  /// Also a disk that somebody else wrote: its size must be right all the same.
+  var takesChanged = false
 
   func run() throws(StandbyError) {
+    try StandbyHolders(directory: directory, fileNames: catalog.heldFileNames).check()
     try checkDisks()
     // The files of a point that is not settled yet are checked when settling makes them.
     guard let kept = catalog.kept(point.reference) else { return }
@@ -31,10 +34,11 @@ struct StartCheck {
           detail: "point \(point.reference) has disk \(member.disk), the catalog does not")
       }
       let path = "\(directory.path)/\(disk.flatFileName)"
-      let size: Int64
+      let (file, size): (any StorageFile, Int64)
       do throws(IOError) {
         // Only a plain file with one link can be opened.
-        size = try directory.openFile(disk.flatFileName, .read).currentSizeBytes()
+        file = try directory.openFile(disk.flatFileName, .read)
+        size = try file.currentSizeBytes()
       } catch {
         guard error.isMissing else { throw StandbyError(error) }
         throw .diverged(disk: disk.disk, page: nil, detail: "\(path) is gone")
@@ -44,6 +48,18 @@ struct StartCheck {
         throw .diverged(
           disk: disk.disk, page: nil, detail: "\(path) has \(size) bytes, not \(member.grid.sizeBytes)")
       }
+      try StandbyHolders.checkUnlocked(file)
+      try checkUntouched(disk, file)
+    }
+  }
+
+  /// Not while a point is being settled into the disks: then it is us who write them.
+  private func checkUntouched(_ disk: CatalogDisk, _ file: any StorageFile) throws(StandbyError) {
+    guard !takesChanged, catalog.kept(point.reference) != nil, let left = disk.generation else { return }
+    let isSettling = try storing { () throws(IOError) in try directory.contains(StandbyLayout.settlingFile) }
+    if isSettling { return }
+    if let change = try storing({ () throws(IOError) in try file.change(since: left) }) {
+      throw .diverged(disk: disk.disk, page: nil, detail: "\(file.path): \(change)")
     }
   }
 }

@@ -16,6 +16,8 @@ final class UndoCapture {
     /// Nil while the key is lost: then nothing can be checked, and the pages are saved as they are.
     let base: DigestMap?
     let digester: PageDigester?
+    /// Nil when no page of the disk is wanted.
+    let wanted: WantedPages?
   }
 
   private let journal: RecordReader
@@ -26,9 +28,10 @@ final class UndoCapture {
   private let expected = AlignedBuffer(byteCount: PageGrid.pagesPerLeaf * PageDigest.byteCount)
   private var sources: [Source] = []
 
+  /// `point`: the one that the journal brings. `wanted`: pages that may be other than the base map says.
   init(
-    standby: Standby, basePoint: RecoveryPoint, journal: RecordReader, name: String,
-    description: RecordFileHeader.Description
+    standby: Standby, basePoint: RecoveryPoint, point: RecoveryPoint, wanted: WantedList,
+    journal: RecordReader, name: String, description: RecordFileHeader.Description
   ) throws(StandbyError) {
     self.journal = journal
     var sources: [Source] = []
@@ -39,12 +42,19 @@ final class UndoCapture {
       }
       // A key file that cannot be read is as good as none here: a committed point must come into the disks.
       let key = try? standby.store.key(disk.keyID)
+      let entryWanted = wanted.disk(disk.disk)
+      let isMapLost =
+        entryWanted?.isMapLost == true && standby.trustedMap(of: member, at: basePoint) == nil
       sources.append(
         Source(
           disk: disk, grid: member.grid, file: try standby.openDiskFile(entry, .read, of: [member.grid]),
-          base: key == nil ? nil : try standby.map(of: member, at: basePoint),
+          base: key == nil || isMapLost ? nil : try standby.map(of: member, at: basePoint),
           digester: try key.map { (key) throws(StandbyError) in
             try digesting { () throws(DigestError) in try PageDigester(key: key) }
+          },
+          wanted: entryWanted.map {
+            WantedPages(
+              $0, isMapLost: isMapLost, isUnchanged: point.disk(disk.disk)?.root == member.root)
           }))
     }
     self.sources = sources
@@ -66,12 +76,48 @@ final class UndoCapture {
           path: journal.file.path, detail: "the record at byte \(record.offsetBytes) makes no sense")
       }
       try checkContent(of: batch, at: record.offsetBytes)
-      for run in batch.runs { try capture(run, of: batch.diskIndex) }
+      var dataPages = 0
+      for run in batch.runs {
+        let source = sources[batch.diskIndex]
+        source.wanted?.begin(run, of: batch, dataPages: dataPages)
+        if run.kind == .data { dataPages += Int(run.pageCount) }
+        try capture(run, of: batch.diskIndex)
+      }
     }
     guard isWhole else {
       throw .journalDamaged(path: journal.file.path, detail: "its commit cannot be reached")
     }
-    try output.seal()
+    for source in sources { try checkWhatStays(source) }
+  }
+
+  /// What of the wanted pages cannot be had any more as the base point had it, by disk. After `run`.
+  var lost: [DiskID: PageRangeList] {
+    var lost: [DiskID: PageRangeList] = [:]
+    for source in sources { if let wanted = source.wanted { lost[source.disk.disk] = wanted.lostList } }
+    return lost
+  }
+
+  /// Makes what was saved durable and whole.
+  func seal() throws(StandbyError) { try output.seal() }
+
+  /// Wanted pages that the pass does not bring: the source has just what is on the disk, whatever the base
+  /// point had.
+  private func checkWhatStays(_ source: Source) throws(StandbyError) {
+    guard let wanted = source.wanted, let base = source.base, let digester = source.digester else { return }
+    let atOnce = Int64(Limits.batchBytes / source.grid.pageSizeBytes)
+    for range in wanted.ranges {
+      var page = range.lowerBound
+      while page < min(range.upperBound, source.grid.pageCount) {
+        let leafEnd = (page / Int64(PageGrid.pagesPerLeaf) + 1) * Int64(PageGrid.pagesPerLeaf)
+        let end = min(range.upperBound, leafEnd, page + atOnce, source.grid.pageCount)
+        let buffer = chunk.bytes.part(0, Int(source.grid.bytes(of: page..<end).length))
+        let offset = source.grid.bytes(of: page..<end).offset
+        try storing { () throws(IOError) in try source.file.read(into: buffer, at: offset) }
+        let pages = try differing(page..<end, UnsafeRawBufferPointer(buffer), source.disk, base, digester)
+        for page in pages { wanted.stays(page.page) }
+        page = end
+      }
+    }
   }
 
   /// The new pages once more, before the first old one is overwritten: they inflate, and have the digests of
@@ -137,16 +183,68 @@ final class UndoCapture {
     let bytes = source.grid.bytes(of: pages)
     let buffer = chunk.bytes.part(0, Int(bytes.length))
     try storing { () throws(IOError) in try source.file.read(into: buffer, at: bytes.offset) }
-    if let base = source.base, let digester = source.digester {
-      try compare(pages, UnsafeRawBufferPointer(buffer), source.disk, base, digester)
+    let readable = UnsafeRawBufferPointer(buffer)
+    guard let wanted = source.wanted else {
+      if let base = source.base, let digester = source.digester {
+        try checkIsRight(try differing(pages, readable, source.disk, base, digester).first, source)
+      }
+      return try output.add(pages, readable, diskIndex: index, grid: source.grid)
     }
-    try output.add(pages, UnsafeRawBufferPointer(buffer), diskIndex: index, grid: source.grid)
+    var start = pages.lowerBound
+    for skipped in try skipped(pages, readable, source, wanted) {
+      try save(start..<skipped, of: pages, readable, index, source.grid)
+      start = skipped + 1
+    }
+    try save(start..<pages.upperBound, of: pages, readable, index, source.grid)
   }
 
-  private func compare(
+  /// Pages that are not saved: they are not what the base point had, and wanted because of that.
+  private func skipped(
+    _ pages: Range<Int64>, _ bytes: UnsafeRawBufferPointer, _ source: Source, _ wanted: WantedPages
+  ) throws(StandbyError) -> [Int64] {
+    guard let base = source.base, let digester = source.digester else {
+      return wanted.isSavedBlindly(pages) ? [] : Array(pages)
+    }
+    var skipped: [Int64] = []
+    for found in try differing(pages, bytes, source.disk, base, digester) {
+      guard wanted.covers(found.page) else {
+        try checkIsRight(found, source)
+        continue
+      }
+      wanted.brings(found.page, expected: found.expected)
+      skipped.append(found.page)
+    }
+    return skipped
+  }
+
+  /// Part of the pages that `bytes` are of.
+  private func save(
+    _ part: Range<Int64>, of pages: Range<Int64>, _ bytes: UnsafeRawBufferPointer, _ index: Int,
+    _ grid: PageGrid
+  ) throws(StandbyError) {
+    guard !part.isEmpty else { return }
+    let range = grid.bytes(of: part)
+    let start = Int(range.offset - grid.bytes(of: pages).offset)
+    try output.add(part, bytes.part(start, Int(range.length)), diskIndex: index, grid: grid)
+  }
+
+  private func checkIsRight(_ found: Found?, _ source: Source) throws(StandbyError) {
+    guard let found else { return }
+    throw .diverged(
+      disk: source.disk.disk, page: found.page,
+      detail: "the page is not what was written there by the last point")
+  }
+
+  /// A page that is not what the base map says.
+  private struct Found {
+    let page: Int64
+    let expected: PageDigest
+  }
+
+  private func differing(
     _ pages: Range<Int64>, _ bytes: UnsafeRawBufferPointer, _ disk: RecordFileHeader.Disk, _ base: DigestMap,
     _ digester: PageDigester
-  ) throws(StandbyError) {
+  ) throws(StandbyError) -> [Found] {
     let found = found.bytes.bindMemory(to: PageDigest.self)
     let expected = expected.bytes.bindMemory(to: PageDigest.self)
     let (leaf, first) = pages.lowerBound.quotientAndRemainder(dividingBy: Int64(PageGrid.pagesPerLeaf))
@@ -154,10 +252,11 @@ final class UndoCapture {
       try digester.digest(pages: bytes, pageSizeBytes: disk.grid.pageSizeBytes, into: found)
       try base.readLeaf(leaf, into: expected)
     }
+    var differing: [Found] = []
     for offset in 0..<pages.count where found[offset] != expected[Int(first) + offset] {
-      throw .diverged(
-        disk: disk.disk, page: pages.lowerBound + Int64(offset),
-        detail: "the page is not what was written there by the last point")
+      differing.append(
+        Found(page: pages.lowerBound + Int64(offset), expected: expected[Int(first) + offset]))
     }
+    return differing
   }
 }

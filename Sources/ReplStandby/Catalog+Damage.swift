@@ -1,0 +1,36 @@
+import ReplModel
+
+extension Catalog {
+  /// Enters damage that waits for a repair; what waited before on these disks is replaced.
+  mutating func mark(_ damage: [PointReference: [DiskDamage]], replacing disks: Set<DiskID>) {
+    for index in kept.indices {
+      kept[index].damage.removeAll { disks.contains($0.disk) && $0.waitsForRepair == true }
+      kept[index].damage += damage[kept[index].reference] ?? []
+      if damage[kept[index].reference] != nil { kept[index].verifiedAt = nil }
+    }
+  }
+
+  /// The repairing pass is in the disks: points are right again but for the pages that are lost.
+  mutating func resolveDamage(of disk: DiskID, lost: PageRangeList) {
+    for index in kept.indices {
+      let waiting = kept[index].damage.filter { $0.disk == disk && $0.waitsForRepair == true }
+      guard !waiting.isEmpty else { continue }
+      kept[index].damage.removeAll { $0.disk == disk && $0.waitsForRepair == true }
+      let gone = waiting.reduce(PageRangeList()) { $0.union($1.lostPart(lost)) }
+      guard !gone.isEmpty else { continue }
+      kept[index].damage.append(
+        DiskDamage(
+          disk: disk, pages: Array(gone.ranges.prefix(Limits.damagedRanges)), pageCount: gone.pageCount,
+          detail: "the pages were not what replication wrote, and the source had changed them before they "
+            + "could be repaired"))
+    }
+  }
+}
+
+extension DiskDamage {
+  /// Those of the lost pages that are meant here; all of them where not every page is listed.
+  fileprivate func lostPart(_ lost: PageRangeList) -> PageRangeList {
+    let listed = PageRangeList(pages)
+    return pages.count < Limits.damagedRanges ? lost.intersection(listed) : lost
+  }
+}

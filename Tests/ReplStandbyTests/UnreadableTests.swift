@@ -1,0 +1,92 @@
+import Glibc
+import ReplDigest
+import ReplIO
+import ReplModel
+import ReplTestKit
+import Testing
+
+@testable import ReplStandby
+
+/// A medium with bytes that cannot be read.
+@Suite("Unreadable media") struct UnreadableTests {
+  @Test("what cannot be read makes the answer inconclusive, with offset and errno, and never a difference")
+  func inconclusive() throws {
+    let machine = try Bench.machine()
+    let image = try Sender(Bench.firstImage())
+    try image.replicate(1, to: try Bench.standby(in: Bench.store(on: machine)))
+    let bad = ByteRange(offset: 101 * 4096 + 512, length: 512)
+    let store = try StandbyStore(
+      root: BadDirectory(machine.disk("store"), bad), state: machine.disk("state"), receiver: Bench.receiver,
+      time: ManualTime(), files: PlainFiles(), freeSpaceFloorBytes: 0)
+    let outcome = try Damage.verify(in: store)
+    #expect(outcome.verdict == .inconclusive && outcome.suspicion == nil)
+    let found = try #require(outcome.reports[0].unreadable.first)
+    #expect(found.code == EIO && found.bytes.offset <= bad.offset && found.bytes.end >= bad.end)
+    #expect(outcome.reports[0].differingCount == 0 && outcome.reports[1].isClean)
+    #expect(try Bench.standby(in: store).catalog.kept.last?.verifiedAt == nil)
+
+    // A difference elsewhere is told all the same.
+    try Damage.flip(machine, disk: 1, pages: [2])
+    let both = try Damage.verify(in: store)
+    #expect(both.verdict == .differing && both.reports.map(\.verdict) == [.inconclusive, .differing])
+  }
+}
+
+/// A directory in which the first disk of every standby has a range that cannot be read.
+private final class BadDirectory: StorageDirectory {
+  private let inner: any StorageDirectory
+  private let bad: ByteRange
+
+  init(_ inner: any StorageDirectory, _ bad: ByteRange) { (self.inner, self.bad) = (inner, bad) }
+
+  var path: String { inner.path }
+
+  func openFile(_ name: String, _ access: FileAccess) throws(IOError) -> any StorageFile {
+    let file = try inner.openFile(name, access)
+    return name == "scsi0-0-flat.vmdk" ? BadFile(file, bad) : file
+  }
+
+  func openDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
+    BadDirectory(try inner.openDirectory(name), bad)
+  }
+
+  func createDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
+    BadDirectory(try inner.createDirectory(name), bad)
+  }
+
+  func contains(_ name: String) throws(IOError) -> Bool { try inner.contains(name) }
+  func entryNames() throws(IOError) -> [String] { try inner.entryNames() }
+  func rename(_ from: String, to: String) throws(IOError) { try inner.rename(from, to: to) }
+  func removeFile(_ name: String) throws(IOError) { try inner.removeFile(name) }
+  func sync() throws(IOError) { try inner.sync() }
+  func freeBytes() throws(IOError) -> Int64 { try inner.freeBytes() }
+  func tryLock(_ name: String) throws(IOError) -> FileLock? { try inner.tryLock(name) }
+}
+
+private final class BadFile: StorageFile {
+  private let inner: any StorageFile
+  private let bad: ByteRange
+
+  init(_ inner: any StorageFile, _ bad: ByteRange) { (self.inner, self.bad) = (inner, bad) }
+
+  var path: String { inner.path }
+  var sizeBytes: Int64 { inner.sizeBytes }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
+    if offset < bad.end, offset + Int64(buffer.count) > bad.offset {
+      throw IOError(.system(EIO), "read", path: path, offsetBytes: max(offset, bad.offset))
+    }
+    try inner.read(into: buffer, at: offset)
+  }
+
+  func currentSizeBytes() throws(IOError) -> Int64 { try inner.currentSizeBytes() }
+  func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
+    try inner.allocatedRange(atOrAfter: offset)
+  }
+  func write(_ buffer: UnsafeRawBufferPointer, at offset: Int64) throws(IOError) {
+    try inner.write(buffer, at: offset)
+  }
+  func writeZeros(_ range: ByteRange) throws(IOError) { try inner.writeZeros(range) }
+  func truncate(to sizeBytes: Int64) throws(IOError) { try inner.truncate(to: sizeBytes) }
+  func sync() throws(IOError) { try inner.sync() }
+}
