@@ -14,7 +14,7 @@ public struct Failover: Sendable {
   static let unknownID = "ID-FROM-REGISTER"
 
   private let commands: FailoverCommands
-  private let time: any TimeSource
+  let time: any TimeSource
 
   public init(commands: FailoverCommands, time: any TimeSource) {
     self.commands = commands
@@ -27,10 +27,13 @@ public struct Failover: Sendable {
     public var point: PointReference?
     /// Also a point that was read while the VM wrote.
     public var acceptsFuzzy: Bool
+    /// Also a standby that is suspect or diverged, and a point that is damaged.
+    public var forces: Bool
 
-    public init(point: PointReference? = nil, acceptsFuzzy: Bool = false) {
+    public init(point: PointReference? = nil, acceptsFuzzy: Bool = false, forces: Bool = false) {
       self.point = point
       self.acceptsFuzzy = acceptsFuzzy
+      self.forces = forces
     }
   }
 
@@ -43,8 +46,13 @@ public struct Failover: Sendable {
       throw .noRecoveryPoint(SafeText.printable(catalog.displayName))
     }
     let point = try chosenPoint(choice, catalog, newest: newest)
-    if try !isBegun(target), catalog.divergence == nil {
-      try failing { () throws(StandbyError) in try target.store.checkStartable(target.summary) }
+    var doubts = doubts(about: catalog, point.reference)
+    if try !isBegun(target), catalog.divergence == nil || choice.forces {
+      doubts += try failing { () throws(StandbyError) in
+        try self.doubts(check: { (takesChanged) throws(StandbyError) in
+          try target.store.checkStartable(target.summary, takesChanged: takesChanged)
+        })
+      }
     }
     let values = values(target, id: Self.unknownID)
     return FailoverPlan(
@@ -53,6 +61,7 @@ public struct Failover: Sendable {
       newerPoint: point.reference == newest.reference ? nil : newest.reference,
       lossSeconds: time.wallTime().seconds(since: point.frozenAt), isSettling: target.summary.isSettling,
       isFenced: catalog.fence != nil, divergence: catalog.fence == nil ? divergence(of: catalog) : nil,
+      doubts: doubts,
       fuzzyRefusal: choice.acceptsFuzzy ? nil : fuzzyRefusal(of: point, in: catalog),
       registerCommand: commands.register.map { FailoverError.quoted($0(self.values(target, id: ""))) },
       powerOnCommand: commands.powerOn.map { FailoverError.quoted($0(values)) })
@@ -107,9 +116,8 @@ public struct Failover: Sendable {
       throw .noRecoveryPoint(name)
     }
     let point = try chosenPoint(choice, standby.catalog, newest: newest)
-    if standby.catalog.fence == nil, let divergence = divergence(of: standby.catalog) {
-      throw .files("\(name) is not failed over: \(divergence)")
-    }
+    let doubts = doubts(about: standby.catalog, point.reference)
+    if !choice.forces, let refusal = refusal(name, doubts, of: point) { throw refusal }
     // The pass that made way may have brought another point than the plan showed.
     if !choice.acceptsFuzzy, let refusal = fuzzyRefusal(of: point, in: standby.catalog) {
       throw .fuzzyPoint(name, refusal)
@@ -120,7 +128,9 @@ public struct Failover: Sendable {
       throw .otherPoint(name, wanted: point.reference, started: standby.disksPoint)
     }
     try failing { () throws(StandbyError) in
-      if earlier == nil, case .success = standby.recovery { try standby.checkStartable() }
+      if earlier == nil, case .success = standby.recovery {
+        try standby.checkStartable(takesChanged: choice.forces)
+      }
       try standby.fence(reason: "failover", point: point.reference)
       say("fenced: epoch \(standby.catalog.epoch), replication to this standby has ended")
       // The files were placed for another point, if at all.
@@ -164,12 +174,12 @@ public struct Failover: Sendable {
   }
 
   /// What is known of a disk that somebody else wrote.
-  private func divergence(of catalog: Catalog) -> String? {
+  func divergence(of catalog: Catalog) -> String? {
     guard let found = catalog.divergence else { return nil }
     let disk = catalog.disk(found.disk)?.flatFileName ?? "disk \(found.disk)"
     return "on \(found.at) \(disk)" + (found.page.map { ", page \($0)," } ?? "")
       + " was found not to be what replication wrote: \(SafeText.printable(found.detail)); its content is no "
-      + "recovery point; check the disk, or seed this standby anew"
+      + "recovery point; run \"repl-receiver adopt --verify\" while the primary is there to repair it"
   }
 
   /// Why a fuzzy point is not taken by default; nil for other points, and when the failover has begun.

@@ -16,6 +16,8 @@ public enum FailoverError: ActionableError {
   case noSuchPoint(String, PointReference, known: [PointReference])
   /// Another point was registered or started already.
   case otherPoint(String, wanted: PointReference, started: PointReference?)
+  /// The standby is suspect or diverged, and nobody said that it may be taken.
+  case doubtful(String, String)
   case standby(StandbyError)
   case files(String)
   case commandRefused([String], String)
@@ -47,6 +49,8 @@ public enum FailoverError: ActionableError {
         + "\(wanted) would take the disks from under it; run failover without --point to go on, or "
         + "unregister "
         + "the VM and read the other point with repl-receiver points mount"
+    case .doubtful(let name, let why):
+      "\(name) is not failed over: \(why). When there is no better copy, take it with --force"
     case .standby(let error): "\(error)"
     case .files(let text): text
     case .commandRefused(let arguments, let why): "command \(Self.quoted(arguments)) is refused: \(why)"

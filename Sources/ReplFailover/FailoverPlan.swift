@@ -21,6 +21,8 @@ public struct FailoverPlan: Sendable, Codable {
   public let isFenced: Bool
   /// Why the standby is not what replication wrote; failover is refused then.
   public let divergence: String?
+  /// Why the standby may not hold the point: it is suspect or diverged. Taken with force only.
+  public let doubts: [String]
   /// Why the point is not taken by default: it is fuzzy. Nil for others, and when that was accepted.
   public let fuzzyRefusal: String?
   public let registerCommand: String?
@@ -34,7 +36,7 @@ public struct FailoverPlan: Sendable, Codable {
       "recovery point \(point), \(label.rawValue), frozen at \(frozenAt)",
       "loss           what was written at the primary in the last \(Self.duration(lossSeconds)) is not in it",
     ]
-    if let divergence { lines.append("refused        \(divergence)") }
+    for doubt in doubts { lines.append("doubtful       \(doubt)") }
     if let fuzzyRefusal { lines.append("refused        \(fuzzyRefusal)") }
     if let newerPoint {
       lines.append(

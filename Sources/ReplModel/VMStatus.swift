@@ -17,6 +17,8 @@ public struct VMStatus: Sendable, Codable {
     case promoted
     /// Somebody else wrote to the standby.
     case diverged
+    /// The standby has differences that nothing explains: failover does not take it unasked.
+    case suspect
     /// Seen in a watched folder; no pass runs for it.
     case found = "found-not-protected"
   }
@@ -119,6 +121,12 @@ public struct VMStatus: Sendable, Codable {
   public var leftovers: String?
   /// The VMX file, absolute, at the primary site.
   public var vmxPath: String?
+  /// Differences that were found and are not repaired; nil when there are none.
+  public var suspicion: Doubt?
+  /// Since when somebody else's hand is on the standby; nil when it is not.
+  public var divergence: Doubt?
+  /// When the standby disks were last read again; nil when they never were.
+  public var verification: Verification?
   /// Of a VM that was found and is not protected: how to protect it.
   public var found: Found?
 

@@ -67,10 +67,23 @@ extension VMStatus {
   mutating func describe(_ catalog: Catalog, pending: RecoveryPoint? = nil, isSettling: Bool) {
     describePoints(catalog.points + (pending.map { [$0] } ?? []))
     describeDisks(catalog.disks)
+    describeVerification(catalog)
+    suspicion = catalog.suspicion.map { Doubt(since: $0.at, pageCount: $0.pageCount, detail: $0.detail) }
+    divergence = catalog.divergence.map { found in
+      let file = catalog.disk(found.disk)?.flatFileName ?? "disk \(found.disk)"
+      return Doubt(
+        since: found.at, detail: (found.page.map { "\(file), page \($0): " } ?? "\(file): ") + found.detail)
+    }
     if catalog.fence != nil {
       state = .promoted
     } else if catalog.divergence != nil {
       state = .diverged
+    } else if catalog.suspicion != nil {
+      state = .suspect
+    } else if [.suspect, .diverged].contains(state) {
+      // What was the matter is over; a failure that came of it is history.
+      lastFailure = nil
+      state = isSettling ? .settling : catalog.newest == nil ? .seeding : .idle
     } else if running == nil && state != .failing && state != .stopped {
       state = isSettling ? .settling : catalog.newest == nil ? .seeding : .idle
     }
@@ -90,6 +103,16 @@ extension VMStatus {
     fuzzyPoint = points.last.flatMap { $0.label == .fuzzy ? shown($0) : nil }
     pointCount = points.count
     oldestPoint = points.first.map(shown)
+  }
+
+  /// A whole point that was verified by command is a round as well.
+  private mutating func describeVerification(_ catalog: Catalog) {
+    guard let at = catalog.kept.compactMap(\.verifiedAt).max() else { return }
+    let total = catalog.newest?.disks.reduce(0) { $0 + $1.grid.sizeBytes } ?? 0
+    var known =
+      verification ?? Verification(lastAt: at, completeAt: at, doneBytes: 0, totalBytes: total)
+    (known.lastAt, known.completeAt) = (max(known.lastAt, at), max(known.completeAt ?? at, at))
+    verification = known
   }
 
   /// In the order of their slots. How far a first copy is, its session says.

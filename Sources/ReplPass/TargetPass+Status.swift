@@ -21,6 +21,8 @@ extension TargetPass {
       status.enter(seeding)
       // A seed says nothing about the VM's points: a failure of the last pass stays to be seen.
       if isSeed && [.failing, .stopped].contains(status.state) { return }
+      // Nobody overlooks it because passes run.
+      if catalog.suspicion != nil { return status.state = .suspect }
       status.state = phase == "settle" ? .settling : catalog.newest == nil ? .seeding : .running
     }
   }

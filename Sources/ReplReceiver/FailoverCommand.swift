@@ -33,6 +33,17 @@ struct FailoverCommand: AsyncParsableCommand {
   @Flag(help: "Take a fuzzy recovery point: one whose disks were read while the VM wrote to them.")
   var acceptFuzzy = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Take a standby that is suspect or diverged: one whose disks may not be what replication wrote.",
+      discussion: "Asks for the age of its newest point, as the plan shows it."))
+  var force = false
+
+  @Option(
+    help: ArgumentHelp(
+      "With --force, instead of being asked: what is lost, as the plan shows it.", valueName: "23 min"))
+  var yesIAcceptLossOf: String?
+
   @Flag(help: "Show the plan and end.")
   var plan = false
 
@@ -47,12 +58,15 @@ struct FailoverCommand: AsyncParsableCommand {
       let stores = try Stores.openSome(config, state: state.directory, receiver: receiver).map(\.store)
       let failover = Failover(commands: Self.commands(config.failover), time: SystemTime())
       let target = try StandbySearch(stores: stores).find(vm)
-      let choice = Failover.Choice(point: point, acceptsFuzzy: acceptFuzzy)
+      let choice = Failover.Choice(point: point, acceptsFuzzy: acceptFuzzy, forces: force)
       let plan = try failover.plan(target, choice)
       try show(plan)
       if self.plan { return }
       if let why = plan.fuzzyRefusal { throw FailoverError.fuzzyPoint(SafeText.printable(plan.name), why) }
-      guard yes || isConfirmed() else { throw FailoverError.notConfirmed(SafeText.printable(plan.name)) }
+      if !force, !plan.doubts.isEmpty {
+        throw FailoverError.doubtful(SafeText.printable(plan.name), plan.doubts.joined(separator: "; "))
+      }
+      guard isConfirmed(plan) else { throw FailoverError.notConfirmed(SafeText.printable(plan.name)) }
       let report = try await failover.run(target, choice) { Terminal.complain("\($0)\n") }
       try show(report, config.failover)
     } catch let error as FailoverError {
@@ -76,9 +90,18 @@ struct FailoverCommand: AsyncParsableCommand {
     }
   }
 
-  private func isConfirmed() -> Bool {
-    Terminal.say("Type yes to go on: ")
-    return readLine() == "yes"
+  /// What is doubtful needs more than a yes, also where nobody is asked.
+  private func isConfirmed(_ plan: FailoverPlan) -> Bool {
+    guard !plan.doubts.isEmpty else {
+      if yes { return true }
+      Terminal.say("Type yes to go on: ")
+      return readLine() == "yes"
+    }
+    if let yesIAcceptLossOf { return plan.isLoss(yesIAcceptLossOf) }
+    Terminal.say(
+      "The disks may not be what replication wrote, and the last \(plan.lossText) are lost. "
+        + "Type \(plan.lossText) to go on: ")
+    return plan.isLoss(readLine() ?? "")
   }
 
   private func show(_ report: Failover.Report, _ commands: ReceiverConfig.Failover) throws {
@@ -113,7 +136,7 @@ struct FailoverCommand: AsyncParsableCommand {
     switch error {
     case .noSuchVM, .ambiguousVM, .noSuchPoint: .usage
     case .unreadable: .badData
-    case .notConfirmed, .noRecoveryPoint, .fuzzyPoint, .otherPoint: .refused
+    case .notConfirmed, .noRecoveryPoint, .fuzzyPoint, .otherPoint, .doubtful: .refused
     case .standby(let error): Failure.code(error)
     case .files: .inputOutput
     case .commandRefused: .config

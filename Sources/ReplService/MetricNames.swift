@@ -53,6 +53,21 @@ struct MetricName: Hashable, Sendable {
     "freeze_leftovers", "1 while something that a broken-off freeze left could not be removed, else 0.")
   static let seedingDisks = gauge(
     "seeding_disks", "Disks that were added to the VM and are not part of its points yet.")
+  static let suspectPages = gauge(
+    "suspect_pages",
+    "Pages of the standby that were found not to be what replication wrote; at least 1 while it is suspect, "
+      + "else 0.")
+  static let divergedSince = gauge(
+    "diverged_timestamp_seconds",
+    "When it was found that somebody else wrote the standby, Unix time; absent while nobody did.")
+  static let verifiedAt = gauge(
+    "last_verify_timestamp_seconds",
+    "When a part of the standby was last read again and compared, Unix time; absent before the first time.")
+  static let verifiedWhole = gauge(
+    "last_whole_verify_timestamp_seconds",
+    "When the last round over all of the standby was complete, Unix time; absent before the first.")
+  static let verifyDone = gauge(
+    "verify_round_done_bytes", "Bytes of disk that the running round of verifying has dealt with.")
   static let failure = gauge("last_failure_timestamp_seconds", "When a pass last failed, Unix time.")
 
   private static func gauge(_ name: String, _ help: String) -> MetricName {

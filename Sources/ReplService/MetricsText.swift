@@ -39,6 +39,13 @@ public enum MetricsText {
     perVM(.guestHold, vms, &text) { $0.lastFreeze?.guestHeldSeconds.map(number) }
     perVM(.leftovers, vms, &text) { vm in vm.lastFreeze.map { _ in vm.leftovers == nil ? "0" : "1" } }
     perVM(.seedingDisks, vms, &text) { $0.disks.map { "\($0.count { $0.state == .seeding })" } }
+    if document.role == .receiver {
+      perVM(.suspectPages, vms, &text) { vm in "\(vm.suspicion.map { max(1, $0.pageCount ?? 1) } ?? 0)" }
+      perVM(.divergedSince, vms, &text) { $0.divergence.map { seconds($0.since) } }
+      perVM(.verifiedAt, vms, &text) { $0.verification.map { seconds($0.lastAt) } }
+      perVM(.verifiedWhole, vms, &text) { $0.verification?.completeAt.map(seconds) }
+      perVM(.verifyDone, vms, &text) { $0.verification.map { "\($0.doneBytes)" } }
+    }
     perVM(.failure, vms, &text) { $0.lastFailure.map { seconds($0.at) } }
     return text.text
   }

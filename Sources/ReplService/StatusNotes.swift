@@ -21,6 +21,7 @@ enum StatusNotes {
       let age = AmountText.duration(seconds: now.seconds(since: oldest.frozenAt))
       lines.append("\(count) recovery points are kept, the oldest is \(age) old")
     }
+    lines += doubts(vm)
     lines += disks(vm.disks ?? [])
     if let freeze = vm.lastFreeze, freeze.provider != "none" || freeze.guestHeldSeconds != nil {
       lines.append(hold(freeze))
@@ -29,6 +30,30 @@ enum StatusNotes {
       lines.append("left behind: \(SafeText.printable(leftovers, limit: 512))")
     }
     return lines
+  }
+
+  private static func doubts(_ vm: VMStatus) -> [String] {
+    var lines: [String] = []
+    if let found = vm.divergence {
+      lines.append(
+        "DIVERGED since \(found.since): \(SafeText.printable(found.detail, limit: 512)); replication has "
+          + "stopped and overwrites nothing: run \"repl-receiver adopt --verify\" to keep what is right, or "
+          + "\"repl-receiver reseed\" to copy anew")
+    }
+    if let found = vm.suspicion {
+      lines.append(
+        "SUSPECT since \(found.since): \(SafeText.printable(found.detail, limit: 512)); "
+          + "failover needs --force")
+    }
+    if let verification = vm.verification { lines.append(text(verification)) }
+    return lines
+  }
+
+  private static func text(_ verification: VMStatus.Verification) -> String {
+    let (done, total) = (max(0, verification.doneBytes), max(1, verification.totalBytes))
+    let whole = verification.completeAt.map { "all of it last by \($0)" } ?? "never yet all of it"
+    return "verified \(Int(Double(min(done, total)) / Double(total) * 100))% of this round, last at "
+      + "\(verification.lastAt); \(whole)"
   }
 
   private static func hold(_ freeze: VMStatus.Freeze) -> String {

@@ -71,7 +71,9 @@ public enum StatusTable {
 
   /// A failure that a later pass has made good is history, not news.
   private static func isCurrent(_ failure: VMStatus.Failure, of vm: VMStatus) -> Bool {
-    guard vm.state != .failing, vm.state != .stopped, vm.state != .diverged else { return true }
+    guard vm.state != .failing, vm.state != .stopped, vm.state != .diverged, vm.state != .suspect else {
+      return true
+    }
     return vm.lastPass.map { $0.startedAt < failure.at } ?? true
   }
 

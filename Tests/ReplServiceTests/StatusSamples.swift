@@ -72,6 +72,26 @@ enum StatusSamples {
     return vm
   }
 
+  /// Differences were found, and are being repaired.
+  static var suspect: VMStatus {
+    var vm = vm(5, "files", .suspect)
+    vm.enter(point(number: 9, secondsAgo: 60, .crashConsistent))
+    vm.suspicion = VMStatus.Doubt(
+      since: time(secondsAgo: 3600), pageCount: 3, detail: "3 page(s) are not what replication wrote")
+    vm.verification = VMStatus.Verification(
+      lastAt: time(secondsAgo: 120), completeAt: nil, doneBytes: 1 << 30, totalBytes: 4 << 30)
+    return vm
+  }
+
+  /// Somebody else wrote it.
+  static var diverged: VMStatus {
+    var vm = vm(6, "erp", .diverged)
+    vm.enter(point(number: 2, secondsAgo: 90_000, .crashConsistent))
+    vm.divergence = VMStatus.Doubt(
+      since: time(secondsAgo: 86_400), detail: "scsi0-0-flat.vmdk: somebody else wrote it at 2026-11-21")
+    return vm
+  }
+
   private static func point(number: UInt64, secondsAgo: Double, _ label: PointLabel) -> VMStatus.Point {
     VMStatus.Point(
       reference: PointReference(epoch: Epoch(1), number: number), frozenAt: time(secondsAgo: secondsAgo),
