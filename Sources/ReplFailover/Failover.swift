@@ -158,7 +158,7 @@ public struct Failover: Sendable {
       throw .noSuchPoint(
         SafeText.printable(catalog.displayName), wanted, known: catalog.points.map(\.reference))
     }
-    guard !kept.isDamaged else {
+    guard choice.forces || !kept.isDamaged else {
       throw .standby(.pointLost(wanted, detail: kept.damage.map(\.detail).joined(separator: "; ")))
     }
     return kept.point

@@ -21,6 +21,9 @@ public final class TargetService: Sendable {
     /// A proof that was asked for did not.
     case notProven(vm: String, peer: String, PassError)
     case recovered(store: String, directory: String, Result<Recovery, StandbyError>)
+    /// A part of a standby was read again.
+    case verified(vm: String, VerifyOutcome, endsRound: Bool)
+    case notVerified(vm: String, StandbyError)
   }
 
   let receiver: ReceiverID

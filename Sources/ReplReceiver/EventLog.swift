@@ -30,6 +30,9 @@ struct EventLog {
       write(vm, dropped, overBudgetBytes)
     case .retentionFailed(let vm, let error):
       logger.warning("retention-failed", metadata: ["vm": "\(vm)", "cause": "\(error)"])
+    case .verified(let vm, let outcome, let endsRound): write(vm, outcome, endsRound: endsRound)
+    case .notVerified(let vm, let error):
+      logger.warning("standby-not-verified", metadata: ["vm": "\(vm)", "cause": "\(error)"])
     case .statusNotKept(let error):
       logger.warning("status-not-kept", metadata: ["cause": "\(error)"])
     case .proven(let peer, let statement, let path):
@@ -74,4 +77,27 @@ struct EventLog {
   private static let overBudgetAdvice =
     "every point that is left is pinned, newest or younger than the floor: raise retention.budget, or lower "
     + "retention.floor"
+
+  private func write(_ vm: String, _ outcome: VerifyOutcome, endsRound: Bool) {
+    let differing = outcome.reports.reduce(0) { $0 + $1.differingCount }
+    var metadata: Logger.Metadata = [
+      "vm": "\(vm)", "point": "\(outcome.point)", "verdict": "\(outcome.verdict.rawValue)",
+      "ends_round": "\(endsRound)",
+    ]
+    switch outcome.verdict {
+    case .identical: logger.info("standby-verified", metadata: metadata)
+    case .differing:
+      metadata["pages"] = "\(differing)"
+      metadata["cause"] = "\(outcome.suspicion?.detail ?? "-")"
+      logger.error("standby-differs", metadata: metadata)
+    case .inconclusive:
+      let report = outcome.reports.first { $0.verdict == .inconclusive }
+      metadata["cause"] = "\(report?.unreadable.first?.cause ?? report?.obstacle ?? "-")"
+      logger.error("standby-not-readable", metadata: metadata)
+    }
+    if let divergence = outcome.divergence {
+      logger.error(
+        "standby-diverged", metadata: ["vm": "\(vm)", "cause": "\(SafeText.printable(divergence.detail))"])
+    }
+  }
 }

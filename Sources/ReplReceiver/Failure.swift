@@ -23,8 +23,8 @@ enum Failure {
   /// The exit code of the API for what a standby refuses or suffers.
   static func code(_ error: StandbyError) -> ReplService.ExitCode {
     switch error {
-    case .pointRefused, .diskKept, .fenced: .refused
-    case .pointLost, .catalogDamaged, .journalDamaged: .badData
+    case .pointRefused, .diskKept, .fenced, .inUse, .notRepaired: .refused
+    case .pointLost, .catalogDamaged, .journalDamaged, .newerFormat: .badData
     case .lockHeld, .interruptedByFailover: .temporary
     default: .inputOutput
     }

@@ -18,8 +18,8 @@ struct ReceiverCommand: AsyncParsableCommand {
     version: ProductVersion.current,
     subcommands: [
       InitCommand.self, FingerprintCommand.self, ConfigCommand.self, RunCommand.self, StatusCommand.self,
-      FailoverCommand.self, PointsCommand.self, DiskCommand.self, VerifyCommand.self,
-      StatementCommand.self,
+      FailoverCommand.self, PointsCommand.self, DiskCommand.self, VerifyCommand.self, StatementCommand.self,
+      AdoptCommand.self, ReseedCommand.self,
     ])
 }
 

@@ -19,6 +19,7 @@ struct ReceiverDaemon {
     var services: [any Service] = [
       ListenerService(runtime: runtime, listener: listener), RecoveryService(runtime: runtime), notify,
     ]
+    if let verify = VerifyService(runtime) { services.append(verify) }
     if let http = runtime.config.http {
       let server: StatusServer
       do throws(StatusServerError) {

@@ -38,3 +38,8 @@ public enum AmountText {
     return rest == 0 ? "\(seconds / large)\(name)" : "\(seconds / large)\(name) \(rest)\(smallName)"
   }
 }
+
+extension AmountText {
+  /// Bytes of a size as people write it (`100MiB`, `1GB`); nil for anything else.
+  public static func bytes(_ text: String) -> Int64? { QuantityText.bytes(text) }
+}

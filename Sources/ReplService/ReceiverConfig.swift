@@ -62,6 +62,8 @@ public struct ReceiverConfig: Sendable, Hashable {
   public let limits: Limits
   /// Which recovery points are kept.
   public let retention: Retention
+  /// Nil: standbys are read again only by command.
+  public let verify: Verify?
 
   /// Reads and checks a file of at most 1 MiB. The error holds every problem with its line and column.
   public static func load(path: String) throws(ConfigError) -> ReceiverConfig {

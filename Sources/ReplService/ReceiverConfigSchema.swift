@@ -8,7 +8,7 @@ struct ReceiverConfigSchema {
   static let keys = [
     "listen", "state_dir", "stores", "http", "peers", "ca", "networks", "display_name_suffix", "rpo",
     "free_space_floor", "max_connections", "log_level", "failover",
-    "limits", "retention",
+    "limits", "retention", "verify",
   ]
   static let maximumStores = 64
   static let maximumPeers = 1024
@@ -42,18 +42,24 @@ struct ReceiverConfigSchema {
       displayNameSuffix: texts.suffix,
       rpoSeconds: numbers.rpo, freeSpaceFloorBytes: numbers.floor, maximumConnections: numbers.connections,
       logLevel: texts.level, failover: policies.failover, limits: policies.limits,
-      retention: policies.retention)
+      retention: policies.retention, verify: policies.verify)
   }
 
   /// The sections that say what is done when.
-  private func policies(
-    _ top: ConfigScope
-  ) -> (failover: ReceiverConfig.Failover, limits: ReceiverConfig.Limits, retention: ReceiverConfig.Retention)? {
+  private struct Policies {
+    let failover: ReceiverConfig.Failover
+    let limits: ReceiverConfig.Limits
+    let retention: ReceiverConfig.Retention
+    let verify: ReceiverConfig.Verify?
+  }
+
+  private func policies(_ top: ConfigScope) -> Policies? {
     let failover = top.optional("failover").map(self.failover) ?? .standard
     let limits = top.optional("limits").map(self.limits) ?? ReceiverConfig.Limits()
     let retention = top.optional("retention").map(self.retention) ?? .standard
-    guard let failover, let limits, let retention else { return nil }
-    return (failover, limits, retention)
+    let verify = top.optional("verify").map(self.verify) ?? .some(.standard)
+    guard let failover, let limits, let retention, let verify else { return nil }
+    return Policies(failover: failover, limits: limits, retention: retention, verify: verify)
   }
 
   private func numbers(_ top: ConfigScope) -> (rpo: Double, floor: Int64, connections: Int)? {

@@ -1,0 +1,122 @@
+import Glibc
+import ReplIO
+import ReplModel
+import ReplStandby
+
+/// When and how fast standbys are read again by themselves.
+public struct VerifySettings: Sendable {
+  /// Of every standby, each night.
+  public let share: Double
+  public let window: DailyWindow
+  /// For all standbys together.
+  public let bytesPerSecond: Int64
+
+  public init(share: Double, window: DailyWindow, bytesPerSecond: Int64) {
+    self.share = share
+    self.window = window
+    self.bytesPerSecond = bytesPerSecond
+  }
+}
+
+/// Reads a share of every standby again each night, one after the other, and notes what is found. A standby
+/// that a pass holds is left for later. Blocks; runs on a thread of its own.
+public final class NightlyVerification: Sendable {
+  /// What is read of one standby before the next one has its turn.
+  private static let secondsPerStep: Double = 10
+  private static let secondsBetweenLooks: Double = 30
+
+  private let service: TargetService
+  private let settings: VerifySettings
+  /// True ends it.
+  private let stop: Monitor<Bool>
+
+  public init(service: TargetService, settings: VerifySettings) {
+    self.service = service
+    self.settings = settings
+    stop = Monitor(false)
+  }
+
+  /// Ends `run` within a slice.
+  public func end() { stop.withLock { $0 = true } }
+
+  /// Until `end`.
+  public func run() {
+    while !isStopped {
+      let didSomething = night(at: service.time.wallTime()).map(visitAll) ?? false
+      if !didSomething { _ = stop.wait(seconds: Self.secondsBetweenLooks) { $0 ? true : nil } }
+    }
+  }
+
+  private var isStopped: Bool { stop.withLock { $0 } }
+
+  /// The name of the night that it is, by local time; nil outside the window.
+  func night(at now: WallTime) -> String? {
+    let local = LocalTime(now)
+    guard settings.window.contains(minute: local.minute) else { return nil }
+    guard settings.window.beganYesterday(minute: local.minute) else { return local.date }
+    return LocalTime(WallTime(millisecondsSince1970: now.millisecondsSince1970 - 86_400_000)).date
+  }
+
+  /// One step of every standby; false when there was nothing to do.
+  private func visitAll(_ night: String) -> Bool {
+    var didSomething = false
+    for (_, store) in service.stores {
+      // A store that cannot be read is told by those who need it.
+      for summary in (try? store.standbys()) ?? [] {
+        if isStopped { return true }
+        if let catalog = summary.catalog, visit(catalog, in: store, night) { didSomething = true }
+      }
+    }
+    return didSomething
+  }
+
+  private func visit(_ catalog: Catalog, in store: StandbyStore, _ night: String) -> Bool {
+    do throws(StandbyError) {
+      let step = try store.verifyNext(
+        vm: catalog.vm, share: settings.share, night: night,
+        stepBytes: Int64(Double(settings.bytesPerSecond) * Self.secondsPerStep),
+        bytesPerSecond: settings.bytesPerSecond
+      ) { [self] _ in !isStopped && self.night(at: service.time.wallTime()) == night }
+      guard let outcome = step.outcome, let round = step.round else { return false }
+      note(outcome, round, step, catalog)
+      return true
+    } catch {
+      switch error {
+      // A pass has it: later. The night is over, or the daemon stops: the same part again.
+      case .lockHeld, .interruptedByFailover, .passEnded: break
+      default: service.report(.notVerified(vm: SafeText.printable(catalog.displayName), error))
+      }
+      return false
+    }
+  }
+
+  private func note(
+    _ outcome: VerifyOutcome, _ round: VerifyRound, _ step: VerifyStep, _ catalog: Catalog
+  ) {
+    service.board.update(catalog.vm) { status in
+      status.verification = VMStatus.Verification(
+        lastAt: round.lastAt ?? service.time.wallTime(), completeAt: round.completeAt,
+        doneBytes: round.doneBytes, totalBytes: step.totalBytes)
+    }
+    service.keepStatus(catalog.vm)
+    let name = SafeText.printable(catalog.displayName)
+    if outcome.verdict != .identical || step.endsRound {
+      service.report(.verified(vm: name, outcome, endsRound: step.endsRound))
+    }
+  }
+}
+
+/// Date and minute of the day where this machine is.
+struct LocalTime {
+  let date: String
+  let minute: Int
+
+  init(_ time: WallTime) {
+    var seconds = time_t(time.millisecondsSince1970 / 1000)
+    var parts = tm()
+    localtime_r(&seconds, &parts)
+    minute = Int(parts.tm_hour) * 60 + Int(parts.tm_min)
+    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+  }
+}
