@@ -54,16 +54,6 @@ extension EndToEnd {
       }
     }
 
-    /// A page that has data in version 1 and is different in version 2.
-    private func changedPage(_ vm: VersionedVM) throws -> Int {
-      let (old, new) = (vm.versions[0][0], vm.versions[1][0])
-      let page = (0..<old.count / 4096).first { page in
-        let range = page * 4096..<(page + 1) * 4096
-        return old[range] != new[range] && new[range].contains { $0 != 0 } && old[range].contains { $0 != 0 }
-      }
-      return try #require(page)
-    }
-
     @Test(
       "row 12: a flush of the store's device fails once: told, not tried again, nothing lost, and it goes on")
     func flushFailsOnce() throws {
@@ -102,7 +92,7 @@ extension EndToEnd {
       try site.lab.pass()
       try site.vm.writeVersion(2)
       try other.change()
-      let sector = try failing.sector(ofByte: changedPage(site.vm) * 4096)
+      let sector = try failing.sector(ofByte: site.vm.pageChanged(by: 2) * 4096)
       try failing.reopen(.failing(.write, sector: sector))
       let result = try site.lab.startPass().finish(seconds: 60)
       try eventually("it is told") {
@@ -128,7 +118,7 @@ extension EndToEnd {
       let site = try FaultSite()
       try site.begin()
       try site.vm.writeVersion(2)
-      let page = try changedPage(site.vm)
+      let page = try site.vm.pageChanged(by: 2)
       let flat = site.vm.flat(0).path
       let image = site.folder + "/source"
       try FileManager.default.moveItem(atPath: flat, toPath: image)

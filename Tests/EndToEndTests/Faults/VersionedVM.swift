@@ -58,6 +58,17 @@ final class VersionedVM {
     try remember(number)
   }
 
+  /// A page of the first disk that has data in the version before `number`, and other data in it.
+  func pageChanged(by number: Int) throws -> Int {
+    let (old, new) = (versions[number - 2][0], versions[number - 1][0])
+    for page in 0..<old.count / Self.pageBytes {
+      let range = page * Self.pageBytes..<(page + 1) * Self.pageBytes
+      let hasData = old[range].contains { $0 != 0 } && new[range].contains { $0 != 0 }
+      if hasData, old[range] != new[range] { return page }
+    }
+    throw ToolFailure(text: "no page with data changed with version \(number)")
+  }
+
   private func remember(_ number: Int) throws {
     let version = try [flat(0).copy(), flat(1).copy()]
     if versions.count < number { versions.append(version) }
