@@ -112,6 +112,29 @@ extension EndToEnd {
     }
 
     @Test(
+      "row 14: a sector of a standby disk cannot be read: told with its place, nothing is taken for equal")
+    func unreadableSector() throws {
+      let failing = try Failing()
+      let site = failing.site
+      try site.vm.writeVersion(2)
+      let sector = try failing.sector(ofByte: site.vm.pageChanged(by: 2) * 4096)
+      try failing.reopen(.failing(.read, sector: sector))
+      // What a pass overwrites is read first: the way back needs it.
+      _ = try site.lab.startPass().finish(seconds: 60)
+      let again = try site.lab.startPass().finish(seconds: 60)
+      #expect(
+        again.status != 0 && again.errors.contains("scsi0-0-flat.vmdk: read failed at byte"),
+        "\(again.errors)")
+      #expect(try site.journals().count == 1, "the commit is in it")
+      let status = try site.receiverStatus(named: "web01")
+      #expect(status.lastFailure?.cause.contains("Input/output error") == true, "\(status)")
+      try failing.reopen(.none)
+      try site.lab.pass()
+      try site.expect(version: 2)
+      try failing.end()
+    }
+
+    @Test(
       "row 26: a sector of a source disk cannot be read: told with its place, never taken for zeros"
     )
     func unreadableSource() throws {
