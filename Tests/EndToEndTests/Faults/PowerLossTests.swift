@@ -42,6 +42,19 @@ extension EndToEnd {
           + "\(versions), \(violations.count) violations, seed \(seed)")
       for violation in violations { Issue.record("\(violation)") }
     }
+
+    @Test("row 11: a disk that ignores flushes may lose a point; what is left mixed is never called right")
+    func lyingDisk() throws {
+      let seed = FaultSeed.make("lying disk")
+      var random = SeededRandom(seed: seed)
+      let recording = try PowerLossRecording(.ext4, passes: Self.passCount, seed: seed)
+      let places = recording.image.flushes.filter { $0 >= recording.firstPlace }
+      let chosen = places.shuffled(using: &random).prefix(FaultSeed.isFull ? 200 : Self.sampleCount).sorted()
+      var seen: [PowerLossRecording.AfterLie: Int] = [:]
+      for place in chosen { seen[try recording.lie(before: place, &random), default: 0] += 1 }
+      print("lying disk: \(seen), seed \(seed)")
+      #expect(seen[.calledRight] == nil, "seed \(seed)")
+    }
   }
 }
 
@@ -121,5 +134,32 @@ final class PowerLossRecording {
       try eventually("the newest version") { (try? vm.standby().version) == acknowledged.count }
     }
     return standby.version
+  }
+
+  /// What is left of a standby on a disk that only claimed to have flushed.
+  enum AfterLie: Hashable {
+    /// The filesystem cannot be mounted.
+    case noFilesystem
+    /// The receiver says that something is wrong.
+    case told
+    /// One version, perhaps an older one than was told.
+    case oneVersion
+    /// A mixture that is taken for a point.
+    case calledRight
+  }
+
+  func lie(before place: Int, _ random: inout SeededRandom) throws -> AfterLie {
+    try image.cut(before: place, ignoring: 60, to: folder + "/cut", &random)
+    guard try Tool.run(["mount", "-o", "loop", folder + "/cut", site]).status == 0 else {
+      return .noFilesystem
+    }
+    defer { umount2(site, Int32(MNT_DETACH)) }
+    defer { try? lab.stopReceiver(SIGKILL) }
+    do { try lab.startReceiver() } catch { return .told }
+    try eventually("recovery") { lab.receiver?.errors.contains(" recovered standbys=") == true }
+    if (try? vm.standby()) != nil { return .oneVersion }
+    let verified = try Tool.run([Tool.receiver, "verify", lab.vmName, "--config", lab.receiverConfig])
+    print(verified.output, verified.errors, lab.receiver?.errors ?? "")
+    return verified.status == 0 ? .calledRight : .told
   }
 }

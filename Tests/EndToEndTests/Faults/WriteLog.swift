@@ -88,8 +88,12 @@ final class PowerLossImage {
   /// Makes `copy` the disk after a power loss just before the entry `index` was done, not smaller than the
   /// last one asked for: of the writes since the last flush every one is there, lost, or torn, as `random`
   /// says.
-  func cut(before index: Int, to copy: String, _ random: inout some RandomNumberGenerator) throws {
-    let last = log.entries[..<index].lastIndex { $0.isFlush } ?? 0
+  /// `ignoring` is how many flushes before that one the disk only claimed to have done.
+  func cut(
+    before index: Int, ignoring ignored: Int = 0, to copy: String, _ random: inout some RandomNumberGenerator
+  ) throws {
+    let done = log.entries[..<index].indices.filter { log.entries[$0].isFlush }
+    let last = done.dropLast(ignored).last ?? 0
     try bringStable(to: last)
     try Tool.must(["cp", "--sparse=auto", path, copy])
     guard let file = FileHandle(forUpdatingAtPath: copy) else {
