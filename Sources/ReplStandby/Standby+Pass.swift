@@ -31,6 +31,9 @@ extension Standby {
       throw .notYours(vm: catalog.vm, owner: catalog.owner, peer: offer.owner)
     }
     try checkFence()
+    if let point = catalog.points.first(where: { $0.pass == offer.pass }) {
+      throw .badOffer(detail: "pass \(offer.pass) is recovery point \(point.reference) already")
+    }
     if let found = catalog.divergence {
       throw .diverged(disk: found.disk, page: found.page, detail: found.detail)
     }

@@ -66,6 +66,20 @@ import Testing
     #expect(number(of: answer) == ErrorNumber.notSeeding.rawValue, "\(answer)")
   }
 
+  @Test("an offer in the name of an older pass is refused, and the points stay")
+  func oldPass() throws {
+    let pair = try Pair()
+    defer { pair.end() }
+    let image = [UInt8](repeating: 7, count: 64 << 10)
+    let old = try pair.pass([image]).point
+    let newest = try pair.pass([image]).point
+    let answer = try answer(pair, .pass, pass: old.pass, epoch: old.reference.epoch)
+    #expect(number(of: answer) == ErrorNumber.limit.rawValue, "\(answer)")
+    #expect("\(answer)".contains("recovery point 1.1 already"), "\(answer)")
+    #expect(try pair.store().standbys().first?.catalog?.newest?.pass == newest.pass)
+    #expect(try pair.pass([image]).point.reference.number == 3)
+  }
+
   @Test("the goodbye to a seed is answered only when everything of it is durable")
   func goodbyeIsLast() throws {
     let pair = try Pair()
