@@ -12,8 +12,8 @@ extension Standby {
     }
   }
 
-  /// Throws when a catalog without a fence is older than a failover: the failover has left its progress beside
-  /// it, or the fence its note in the state directory.
+  /// Throws when a catalog without a fence is older than a failover: the failover has left its progress
+  /// beside it, or the fence its note in the state directory.
   func checkNoForgottenFence() throws(StandbyError) {
     let witness: String? = try storing { () throws(IOError) in
       if try home.privateDirectory.contains(StandbyLayout.failoverProgress) {
@@ -31,8 +31,9 @@ extension Standby {
 }
 
 extension StandbyStore {
-  /// Throws when a folder of the store has disks and no catalog: they may be a standby of the very VM for which
-  /// one is to be made, promoted perhaps. A folder without disks was left by a creation that was cut off.
+  /// Throws when a folder of the store has disks and no catalog: they may be a standby of the very VM for
+  /// which one is to be made, promoted perhaps. A folder without disks was left by a creation that was cut
+  /// off.
   func checkNoOrphan() throws(StandbyError) {
     for name in try storing({ () throws(IOError) in try root.entryNames() }) where !name.hasPrefix(".") {
       guard summary(of: name) == nil, let names = orphanedNames(in: name) else { continue }
@@ -47,10 +48,12 @@ extension StandbyStore {
 
   /// What is in a folder with a private directory; nil when it is none of ours.
   private func orphanedNames(in name: String) -> [String]? {
-    // What cannot be opened or is a plain file is told by `standbys`.
-    guard let home = try? root.openDirectory(name),
-      (try? home.contains(StandbyLayout.privateDirectory)) == true
-    else { return nil }
-    return try? home.entryNames()  // Its folder can be listed, or it is told by `standbys`.
+    do throws(IOError) {
+      let home = try root.openDirectory(name)
+      return try home.contains(StandbyLayout.privateDirectory) ? try home.entryNames() : nil
+    } catch {
+      // A plain file is none of ours, and what cannot be opened is told by `standbys`.
+      return nil
+    }
   }
 }

@@ -80,7 +80,7 @@ struct ConnectionTable {
     return strangers.max { ($0.value.count, $1.value.oldest) < ($1.value.count, $0.value.oldest) }?.key
   }
 
-  /// The peer of this connection has shown that it is one of ours. False when its place was given away before.
+  /// The peer of this connection has shown that it is one of ours. False when its place was given away.
   mutating func authenticated(_ id: ID) -> Bool {
     guard let entry = entries[id], !entry.isLeaving else { return false }
     entries[id]?.isStranger = false

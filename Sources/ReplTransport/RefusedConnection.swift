@@ -28,7 +28,7 @@ public struct RefusedConnection: Sendable, CustomStringConvertible {
     case .overTotal(let limit): "\(address): refused: all \(limit) connections are in use"
     case .overPerAddress(let limit): "\(address): refused: this address has \(limit) connections already"
     case .displaced:
-      "\(address): dropped before it authenticated: it gave way to a newer connection, for all places are in use"
+      "\(address): dropped before it authenticated: it gave way to a newer one, for all places are in use"
     case .failed(let error): error.description
     case .system(let code):
       "cannot accept connections: \(String(cString: strerror(code))): "

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Points that a failover does not take by itself (FAULTS.md 76); a fuzzy one is in the tests of disks' lives.
+/// What a failover does not take by itself (FAULTS.md 76); a fuzzy point is in the tests of disks' lives.
 extension EndToEnd {
   @Suite(.needs("qemu-img")) struct PromotionRefusalTests {
     @Test(

@@ -3,7 +3,7 @@ import Glibc
 import ReplModel
 import Testing
 
-/// A receiver that lost or got back its state after a failover (FAULTS.md 73, 74): the fence holds all the same.
+/// A receiver that lost or got back its state after a failover (FAULTS.md 73, 74): the fence holds.
 extension EndToEnd {
   @Suite(.needs("qemu-img")) struct StateLossTests {
     /// What of the state directory is more than an identity.
@@ -37,8 +37,8 @@ extension EndToEnd {
       return Promoted(lab: lab, disk: disk, content: try Data(contentsOf: URL(fileURLWithPath: disk)))
     }
 
-    /// Two passes, with a restart of the receiver between: refused, not one byte of the promoted disk changes,
-    /// and no other standby of the VM comes about.
+    /// Two passes, with a restart of the receiver between: refused, not one byte of the promoted disk
+    /// changes, and no other standby of the VM comes about.
     private func expectNoWrite(_ promoted: Promoted, status: Int32, says: [String]) throws {
       let lab = promoted.lab
       for _ in 0..<2 {

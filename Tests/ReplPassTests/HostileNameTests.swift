@@ -42,7 +42,7 @@ import Testing
   }
 
   @Test(
-    "no VM's name becomes a path: each gets a folder of its own with a derived name, also case and accent twins"
+    "no VM's name becomes a path: each gets a folder of its own with a derived name, twins in case too"
   )
   func folders() throws {
     let pair = try Pair()

@@ -10,7 +10,7 @@ import Testing
 /// A peer that takes no data, and one that says nothing (FAULTS.md 61).
 @Suite struct SilentPeerTests {
   @Test(
-    "what is on its way to a receiver is bounded by its window, and a window that does not move has a deadline"
+    "what is on its way to a receiver is bounded by its window, and who waits for room is woken by the end"
   )
   func window() throws {
     #expect(TargetSettings.windowBytes <= ProtocolLimits.standard.windowBytes.upperBound)

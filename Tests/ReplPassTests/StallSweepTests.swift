@@ -8,7 +8,7 @@ import Testing
 
 @testable import ReplPass
 
-/// Partitions at random bytes of a pass, both ways and one way (FAULTS.md 41): nobody is told, nothing arrives.
+/// Partitions at random bytes of a pass, both ways and one way (FAULTS.md 41): nobody is told.
 /// The deadlines of the protocol run in real time, all cases at once.
 @Suite(.serialized) struct StallSweepTests {
   /// Two idle times, for a stall that shows itself only after another message.

@@ -66,7 +66,7 @@ import Testing
         // The sender knows of the commit once `committed` is through: what is left is small talk.
         let isAfterCommit = frame.type == .settled || frame.type == .goodbye
         #expect(outcome.isCommitted == isAfterCommit, "\(what): \(outcome)")
-        // One point for the pass without a fault, and one for this pass only when its commit frame got through.
+        // One point for the pass without a fault, and one for this pass only when its commit got through.
         let after = try bench.pair.standby()?.catalog.newest?.reference.number
         let isCommitted = isAfterCommit || frame.type == .committed
         #expect(after == before.map { $0 + (isCommitted ? 2 : 1) }, "\(what)")

@@ -2,8 +2,8 @@ import ReplModel
 import ReplProtocol
 import ReplVMX
 
-/// One input: its first byte says what the rest is read as: the number of a message for its payload, `b` for a
-/// banner, `s` for a stream of frames, `v` for a VMX.
+/// One input: its first byte says what the rest is read as: the number of a message for its payload, `b` for
+/// a banner, `s` for a stream of frames, `v` for a VMX.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
   guard count > 0 else { return 0 }
