@@ -7,8 +7,8 @@ import ReplTestKit
 import Synchronization
 
 /// Stands between the sender and the receiver of a `Pair` with the keys of both: sees every frame in the
-/// clear and may change it, send others in its place, or end the connection at any byte of it. What a bad memory
-/// module, a bug or a compromised peer can do although TLS is content.
+/// clear and may change it, send others in its place, or end the connection at any byte of it. What bad
+/// memory, a bug or a compromised peer can do although TLS is content.
 final class FrameRelay: Sendable {
   enum Way: String, Sendable, CaseIterable { case toTarget, toSource }
 
