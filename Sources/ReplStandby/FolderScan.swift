@@ -26,83 +26,87 @@ final class FolderScan: Sendable {
   func run<Value: Sendable>(
     _ names: [String], _ look: @escaping @Sendable (String) -> Value
   ) -> [Answer<Value>] {
-    let progress = Monitor(Progress<Value>(names: names))
-    startLooker(progress, number: 0, look)
-    while true {
-      let isOver = progress.wait(seconds: 0.1) { $0.isOver ? true : nil }
-      if isOver != nil { break }
-      giveUpWaiting(progress, look)
+    let course = Course<Value>(names: names)
+    startLooker(course, number: 0, look)
+    while course.isOver.wait(seconds: 0.1, { $0 ? true : nil }) == nil { giveUpWaiting(course, look) }
+    let answers = course.progress.withLock { $0.answers }
+    return names.indices.map { index in
+      answers[index].map(Answer.found)
+        ?? .silent(since: hanging.withLock { $0[names[index]] } ?? time.wallTime())
     }
-    return progress.withLock { progress in
-      names.indices.map { index in
-        progress.answers[index].map(Answer.found)
-          ?? .silent(since: hanging.withLock { $0[names[index]] } ?? time.wallTime())
-      }
+  }
+
+  /// One look at all of them. Whoever waits for its end is woken at its end, not after every folder.
+  private final class Course<Value: Sendable>: Sendable {
+    let names: [String]
+    let progress: Mutex<Progress<Value>>
+    let isOver = Monitor(false)
+
+    init(names: [String]) {
+      self.names = names
+      progress = Mutex(Progress(answers: Array(repeating: nil, count: names.count)))
     }
   }
 
   private struct Progress<Value: Sendable> {
-    let names: [String]
     var answers: [Value?]
     var next = 0
-    var current: (index: Int, began: Deadline)?
+    var current: (index: Int, until: Deadline)?
     /// Whose turn it is: a looker that hung and comes back finds another number here, and ends.
     var looker = 0
-    var isStopped = false
-
-    init(names: [String]) {
-      self.names = names
-      answers = Array(repeating: nil, count: names.count)
-    }
-
-    var isOver: Bool { isStopped || next >= names.count && current == nil }
   }
 
   private func startLooker<Value>(
-    _ progress: Monitor<Progress<Value>>, number: Int, _ look: @escaping @Sendable (String) -> Value
+    _ course: Course<Value>, number: Int, _ look: @escaping @Sendable (String) -> Value
   ) {
     NamedThread.start("folders") { [self] in
-      while let (index, name) = take(progress, number) {
+      while let index = take(course, number) {
+        let name = course.names[index]
         let answer = look(name)
-        hanging.withLock { _ = $0.removeValue(forKey: name) }
-        progress.withLock { progress in
-          guard progress.looker == number else { return }
+        let isMine = course.progress.withLock { progress in
+          guard progress.looker == number else { return false }
           progress.answers[index] = answer
           progress.current = nil
+          return true
         }
+        if isMine { continue }
+        // Late, and nobody waits for it any more: but it answers again.
+        hanging.withLock { _ = $0.removeValue(forKey: name) }
+        return
       }
     }.detach()
   }
 
-  private func take<Value>(_ progress: Monitor<Progress<Value>>, _ number: Int) -> (Int, String)? {
+  private func take<Value>(_ course: Course<Value>, _ number: Int) -> Int? {
     let hung = hanging.withLock { $0 }
-    return progress.withLock { progress in
-      guard progress.looker == number, !progress.isStopped else { return nil }
-      while progress.next < progress.names.count, hung[progress.names[progress.next]] != nil {
-        progress.next += 1
-      }
-      guard progress.next < progress.names.count else { return nil }
+    let (index, isOver) = course.progress.withLock { progress -> (Int?, Bool) in
+      guard progress.looker == number else { return (nil, false) }
+      while progress.next < course.names.count, hung[course.names[progress.next]] != nil { progress.next += 1 }
+      guard progress.next < course.names.count else { return (nil, true) }
       defer { progress.next += 1 }
       progress.current = (progress.next, Deadline(seconds: Self.patienceSeconds))
-      return (progress.next, progress.names[progress.next])
+      return (progress.next, false)
     }
+    if isOver { course.isOver.withLock { $0 = true } }
+    return index
   }
 
   /// When a folder has kept its looker for too long, another one goes on behind it.
   private func giveUpWaiting<Value>(
-    _ progress: Monitor<Progress<Value>>, _ look: @escaping @Sendable (String) -> Value
+    _ course: Course<Value>, _ look: @escaping @Sendable (String) -> Value
   ) {
-    let number = progress.withLock { progress -> Int? in
-      guard let current = progress.current, current.began.hasPassed else { return nil }
-      let count = hanging.withLock { hanging in
-        hanging[progress.names[current.index]] = time.wallTime()
-        return hanging.count
-      }
+    let number = course.progress.withLock { progress -> Int? in
+      guard let current = progress.current, current.until.hasPassed else { return nil }
+      hanging.withLock { $0[course.names[current.index]] = time.wallTime() }
       progress.looker += 1
       progress.current = nil
-      progress.isStopped = count >= Self.hangingLimit
-      return progress.isStopped ? nil : progress.looker
+      return progress.looker
     }
-    if let number { startLooker(progress, number: number, look) }
+    guard let number else { return }
+    if hanging.withLock({ $0.count }) >= Self.hangingLimit {
+      course.isOver.withLock { $0 = true }
+    } else {
+      startLooker(course, number: number, look)
+    }
   }
 }

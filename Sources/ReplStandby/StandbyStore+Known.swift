@@ -35,17 +35,51 @@ extension StandbyStore {
     known.withLock { known in known.first { $0.value.directory == directory }?.key }
   }
 
-  /// What all folders say, in the order of their names. One that does not answer is a problem of its own.
+  /// After a look at all folders: a VM of which there are two is in no place that could be told.
+  func remember(_ summaries: [StandbySummary]) {
+    let found = Dictionary(grouping: summaries.filter { $0.catalog != nil }) { $0.catalog!.vm }
+    let silent = Set(summaries.compactMap(\.knownVM))
+    known.withLock { known in
+      known = known.filter { found[$0.key] == nil && silent.contains($0.key) }
+      for (vm, places) in found where places.count == 1 {
+        known[vm] = Known(directory: places[0].directory, owner: places[0].catalog!.owner)
+      }
+    }
+  }
+
+  /// The standbys in folders that have not been seen yet: a folder never becomes that of another VM.
+  func unseenStandbys() throws(StandbyError) -> [StandbySummary] {
+    let seen = known.withLock { Set($0.values.map(\.directory)) }
+    let names = try storing { () throws(IOError) in try root.entryNames() }
+    let summaries = withoutCopies(look(into: names.filter { !$0.hasPrefix(".") && !seen.contains($0) }))
+    let found = Dictionary(grouping: summaries.filter { $0.catalog != nil }) { $0.catalog!.vm }
+    known.withLock { known in
+      for (vm, places) in found where places.count == 1 && known[vm] == nil {
+        known[vm] = Known(directory: places[0].directory, owner: places[0].catalog!.owner)
+      }
+    }
+    return summaries
+  }
+
+  /// Throws when a standby of the VM is here, or may be.
+  func checkIsNew(_ vm: VMID) throws(StandbyError) {
+    for summary in try unseenStandbys() {
+      if let problem = summary.problem, summary.mayBe(vm) { throw problem }
+      if summary.catalog?.vm == vm {
+        throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"])
+      }
+    }
+    if let name = rememberedDirectory(of: vm) { throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(name)"]) }
+  }
+
+  /// What folders say, in the order of their names. One that does not answer is a problem of its own.
   func look(into names: [String]) -> [StandbySummary] {
     let answers = scan.run(names) { [self] in summary(of: $0) }
-    cache.retain(Set(names))
     var summaries: [StandbySummary] = []
     for (name, answer) in zip(names, answers) {
       switch answer {
       case .found(nil): break
-      case .found(let summary?):
-        if let catalog = summary.catalog { remember(name, for: catalog.vm, owner: catalog.owner) }
-        summaries.append(summary)
+      case .found(let summary?): summaries.append(summary)
       case .silent(let since):
         let vm = rememberedVM(in: name)
         // A stranger's folder that hangs is no standby; one of ours has such a name, or was seen before.

@@ -53,12 +53,7 @@ extension StandbyStore {
     let lock = try Self.acquire(StandbyLayout.createLock, in: root, waitSeconds: 10)
     defer { withExtendedLifetime(lock) {} }
     // A catalog that cannot be read may be this VM's: a second standby of it must not come about.
-    for summary in try standbys() {
-      if let problem = summary.problem, summary.mayBe(vm) { throw problem }
-      if summary.catalog?.vm == vm {
-        throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(summary.directory)"])
-      }
-    }
+    try checkIsNew(vm)
     try checkNoOrphan()
     let catalog = Catalog(
       standby: .random(), slug: StandbyLayout.slug(of: displayName), vm: vm, displayName: displayName,
@@ -88,7 +83,8 @@ extension StandbyStore {
 
   func directoryName(of vm: VMID) throws(StandbyError) -> String? {
     if let name = rememberedDirectory(of: vm), summary(of: name)?.catalog?.vm == vm { return name }
-    let all = try standbys()
+    // One that was never seen can only be in a folder that was not, and those are few.
+    let all = knows(vm) ? try standbys() : try unseenStandbys()
     let found = all.filter { $0.catalog?.vm == vm }.map(\.directory)
     guard found.count <= 1 else { throw .duplicateVM(vm: vm, paths: found.map { "\(root.path)/\($0)" }) }
     if found.isEmpty {

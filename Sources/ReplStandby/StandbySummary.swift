@@ -24,8 +24,14 @@ extension StandbyStore {
   /// All standbys of the store, by directory name: a standby is known by its catalog, and its folder may have
   /// been renamed. Directories that are none are left out; a copy of a standby beside it is a problem.
   public func standbys() throws(StandbyError) -> [StandbySummary] {
-    let names = try storing { () throws(IOError) in try root.entryNames() }
-    let summaries = look(into: names.filter { !$0.hasPrefix(".") })
+    let names = try storing { () throws(IOError) in try root.entryNames() }.filter { !$0.hasPrefix(".") }
+    let summaries = withoutCopies(look(into: names))
+    cache.retain(Set(names))
+    remember(summaries)
+    return summaries
+  }
+
+  func withoutCopies(_ summaries: [StandbySummary]) -> [StandbySummary] {
     let inPlace = Set(summaries.filter { $0.directory == $0.catalog?.directoryName }.map(\.directory))
     return summaries.map { summary in
       guard let catalog = summary.catalog, catalog.directoryName != summary.directory,

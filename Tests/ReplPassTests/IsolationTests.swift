@@ -40,7 +40,9 @@ import Testing
     #expect(first < 10, "\(first) s")
     let second = try seconds { _ = try pair.pass([Self.content(2)]) }
     #expect(second < 5, "\(second) s")
-    #expect(gate.waiting > 0, "the folder did hang")
+    // It does hang: nobody had to look.
+    let summaries = try pair.store().standbys()
+    #expect(gate.waiting > 0 && summaries.first { $0.directory == hung }?.problem != nil)
   }
 
   @Test("the start and the status do not wait for a folder that hangs, name it, and forget it when it answers")
@@ -87,6 +89,9 @@ import Testing
     stuck.join()
     // The session that hung has ended its lease.
     _ = try pair.pass([Self.content(3), Self.content(3)])
-    #expect(try pair.standby()?.images.first == Self.content(3))
+    let disk = try pair.receiver.disk("store").openDirectory(own).openFile("scsi0-0-flat.vmdk", .read)
+    var bytes = Self.content(0)
+    try bytes.withUnsafeMutableBytes { try disk.read(into: $0, at: 0) }
+    #expect(bytes == Self.content(3))
   }
 }

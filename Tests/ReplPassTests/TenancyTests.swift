@@ -127,11 +127,12 @@ import Testing
     let pair = try Pair()
     defer { pair.end() }
     _ = try pair.pass([Self.content])
+    let claim = Commit.Disk(disk: Pair.disks[0], root: .zero, dataPages: 0, zeroPages: 0)
     let messages: [@Sendable (FrameConnection) throws -> Void] = [
       { try $0.send(.nodesRequest, bytes: NodesRequest(disk: 0, level: 1, first: 0, count: 1).encode()) },
       { try $0.send(.leavesRequest, bytes: LeavesRequest(disk: 0, first: 0, count: 1).encode()) },
       { try $0.send(.batch, bytes: [UInt8](repeating: 0, count: 64)) },
-      { try $0.send(.commit, bytes: Commit(disks: [], batches: 0, resendsAnswered: 0).encode()) },
+      { try $0.send(.commit, bytes: Commit(disks: [claim], batches: 0, resendsAnswered: 0).encode()) },
     ]
     for (index, send) in messages.enumerated() {
       let (connection, conversation) = try greet(pair, asOther: true, key: nil)
