@@ -2,8 +2,8 @@ import Glibc
 
 /// Zeroed memory aligned to 4096 bytes, given back with the object.
 ///
-/// Large buffers come from the kernel, page by page as they are touched, and go back to it: a session has several
-/// of 1 MiB and, when little changed, uses some KiB of them.
+/// Large buffers come from the kernel, page by page as they are touched, and go back to it: a session has
+/// several of 1 MiB and, when little changed, uses some KiB of them.
 public final class AlignedBuffer: @unchecked Sendable {
   // SAFETY: the pointer never changes; whoever holds the object alone may write through it. Queues hand
   // buffers from one owner to the next.

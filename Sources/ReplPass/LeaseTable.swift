@@ -145,8 +145,8 @@ extension PassError {
     .refused(
       .leaseHeld,
       "another session works on this VM: peer \(SafeText.printable(holder.peer)) from "
-        + "\(SafeText.printable(holder.address)) since \(holder.since), \(holder.phase.rawValue); a VM has one "
-        + "writer: if a second sender runs with this one's configuration and key, stop one of the two",
+        + "\(SafeText.printable(holder.address)) since \(holder.since), \(holder.phase.rawValue); a VM has "
+        + "one writer: if a second sender runs with this one's configuration and key, stop one of the two",
       retryAfterSeconds: 30)
   }
 

@@ -50,8 +50,8 @@ final class PassQueue: Sendable {
     if isGranted { return Place(peer: peer) }
     throw .refused(
       .busy,
-      "\(limits.passes) passes run here already, \(limits.passesPerPeer) of one sender at most (limits.passes, "
-        + "limits.passes_per_peer at the receiver), and none ended for \(Int(waitSeconds)) s",
+      "\(limits.passes) passes run here already, \(limits.passesPerPeer) of one sender at most "
+        + "(limits.passes, limits.passes_per_peer at the receiver), and none ended for \(Int(waitSeconds)) s",
       retryAfterSeconds: 5)
   }
 

@@ -10,7 +10,7 @@ import ReplModel
 public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   /// First pause after a failure, doubled for every further one up to the VM's interval, seconds.
   static var firstRetrySeconds: Double { 5 }
-  /// A pass that runs longer does not count against the limit: that of a VM without many changes takes a second.
+  /// A pass that runs longer does not count against the limit: one without many changes takes a second.
   static var longPassSeconds: Double { 120 }
 
   private struct Entry {

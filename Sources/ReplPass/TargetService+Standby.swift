@@ -66,7 +66,7 @@ extension TargetService {
     guard count >= settings.limits.vmsPerPeer else { return }
     throw .refused(
       .limit,
-      "this sender has \(count) standbys here, which is all that limits.vms_per_peer allows it: raise it at the "
-        + "receiver, or remove standbys that are no longer wanted")
+      "this sender has \(count) standbys here, which is all that limits.vms_per_peer allows it: raise it at "
+        + "the receiver, or remove standbys that are no longer wanted")
   }
 }

@@ -28,8 +28,8 @@ final class CatalogReading: Sendable {
   /// Returns when the catalogs have been read, or after some seconds. A sentence when what is known may be
   /// old.
   func read() async -> String? {
-    let answer = try? await NamedThread.run("status") { [self] in waitForReading() }
     // The body does not throw.
+    let answer = try? await NamedThread.run("status") { [self] in waitForReading() }
     return answer ?? nil
   }
 

@@ -38,13 +38,16 @@ final class ReceiverRuntime: Sendable {
       receiver: receiver,
       settings: TargetSettings(
         productVersion: ProductVersion.current, rpoSeconds: config.rpoSeconds,
-        storeOfPeer: Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 },
-        limits: Self.limits(config)),
+        storeOfPeer: Self.storeOfPeer(config), limits: Self.limits(config)),
       stores: opened.stores, missingStores: opened.failures.map(\.error),
       keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
       time: time, desk: try ProofDesk(identity: identity, state: state.directory),
       report: { EventLog(logger: logger).write($0) })
     catalogs = CatalogReading(logger: logger) { [service] in try service.loadBoard() }
+  }
+
+  private static func storeOfPeer(_ config: ReceiverConfig) -> [String: String] {
+    Dictionary(config.peers.compactMap { peer in peer.store.map { (peer.name, $0) } }) { $1 }
   }
 
   private static func limits(_ config: ReceiverConfig) -> TargetLimits {

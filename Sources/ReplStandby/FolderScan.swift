@@ -3,8 +3,8 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// Looks into folder after folder, and does not let one that hangs keep it from the others: it goes on without
-/// it, and says since when it has not answered. Such a folder is not looked into again until it has answered
+/// Looks into folder after folder, and does not let one that hangs keep it from the others: it goes on
+/// without it, and says since when it has not answered. Such a folder is not looked into again until it has answered
 /// after all.
 final class FolderScan: Sendable {
   /// A folder that answers later than this is slow enough to be left out of one look.
@@ -81,7 +81,9 @@ final class FolderScan: Sendable {
     let hung = hanging.withLock { $0 }
     let (index, isOver) = course.progress.withLock { progress -> (Int?, Bool) in
       guard progress.looker == number else { return (nil, false) }
-      while progress.next < course.names.count, hung[course.names[progress.next]] != nil { progress.next += 1 }
+      while progress.next < course.names.count, hung[course.names[progress.next]] != nil {
+        progress.next += 1
+      }
       guard progress.next < course.names.count else { return (nil, true) }
       defer { progress.next += 1 }
       progress.current = (progress.next, Deadline(seconds: Self.patienceSeconds))

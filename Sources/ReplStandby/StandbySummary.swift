@@ -88,7 +88,9 @@ extension StandbyStore {
 
   func summary(of name: String) -> StandbySummary? {
     // Whatever keeps it from being told, reading says what it is.
-    guard let stamp = (try? cache.stamp(of: name, in: root)) ?? nil else { return readSummary(of: name).summary }
+    guard let stamp = (try? cache.stamp(of: name, in: root)) ?? nil else {
+      return readSummary(of: name).summary
+    }
     if let summary = cache.summary(of: name, at: stamp) { return summary }
     let (summary, isQuiet) = readSummary(of: name)
     if let summary { cache.keep(summary, of: name, at: stamp, isQuiet: isQuiet, now: time.wallTime()) }

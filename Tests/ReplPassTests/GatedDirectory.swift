@@ -2,8 +2,8 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// A directory some of whose entries hang: whoever opens them or looks them up waits until they are let go, as
-/// on storage that does not answer.
+/// A directory some of whose entries hang: whoever opens them or looks them up waits until they are let go,
+/// as on storage that does not answer.
 final class GatedDirectory: StorageDirectory {
   /// Which names hang, and how many calls do now.
   final class Gate: Sendable {
@@ -14,11 +14,13 @@ final class GatedDirectory: StorageDirectory {
     var waiting: Int { state.withLock { $0.waiting } }
 
     func pass(_ name: String) {
-      guard state.withLock({ state -> Bool in
-        let isShut = state.names.contains(name)
-        if isShut { state.waiting += 1 }
-        return isShut
-      }) else { return }
+      guard
+        state.withLock({ state -> Bool in
+          let isShut = state.names.contains(name)
+          if isShut { state.waiting += 1 }
+          return isShut
+        })
+      else { return }
       // No test waits so long; one that fails must still end.
       _ = state.wait(seconds: 120) { $0.names.contains(name) ? nil : true }
       state.withLock { $0.waiting -= 1 }

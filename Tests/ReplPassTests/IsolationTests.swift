@@ -45,7 +45,8 @@ import Testing
     #expect(gate.waiting > 0 && summaries.first { $0.directory == hung }?.problem != nil)
   }
 
-  @Test("the start and the status do not wait for a folder that hangs, name it, and forget it when it answers")
+  @Test(
+    "the start and the status do not wait for a folder that hangs, name it, and forget it when it answers")
   func status() throws {
     let (pair, gate, hung, vm) = try lab()
     defer { pair.end() }
@@ -82,7 +83,9 @@ import Testing
     gate.shut(own)
     let stuck = NamedThread.start("stuck pass") { _ = try? pair.pass([Self.content(2), Self.content(2)]) }
     let deadline = Deadline(seconds: 10)
-    while gate.waiting == 0, !deadline.hasPassed { _ = Monitor(false).wait(seconds: 0.01) { $0 ? true : nil } }
+    while gate.waiting == 0, !deadline.hasPassed {
+      _ = Monitor(false).wait(seconds: 0.01) { $0 ? true : nil }
+    }
     #expect(gate.waiting > 0)
     pair.cutConnections()
     gate.open()

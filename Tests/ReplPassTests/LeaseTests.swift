@@ -16,10 +16,13 @@ import Testing
     let isInterrupted = Monitor(false)
     let holder: Lease.Holder
 
-    init(peer: String = "a", pass: PassID = .random(), address: String = "192.0.2.1:4711", silent: Double? = 0) {
+    init(
+      peer: String = "a", pass: PassID = .random(), address: String = "192.0.2.1:4711", silent: Double? = 0
+    ) {
       silence = Mutex(silent)
       holder = Lease.Holder(
-        peer: peer, address: address, pass: pass, since: WallTime(millisecondsSince1970: 0), phase: .receiving)
+        peer: peer, address: address, pass: pass, since: WallTime(millisecondsSince1970: 0), phase: .receiving
+      )
     }
 
     var claim: Lease.Claim {
@@ -45,12 +48,14 @@ import Testing
     }
   }
 
-  @Test("of two senders with the same key the second is refused with the holder's name, address and since when")
+  @Test(
+    "of two senders with the same key the second is refused with the holder's name, address and since when")
   func second() throws {
     let table = table()
     let first = Session(address: "192.0.2.7:1234")
     let lease = try table.take(Self.vm, for: first.claim)
-    let refused = try #require(refusal { () throws(PassError) in try table.take(Self.vm, for: Session().claim) })
+    let refused = try #require(
+      refusal { () throws(PassError) in try table.take(Self.vm, for: Session().claim) })
     #expect(refused.number == .leaseHeld)
     for part in ["peer a", "192.0.2.7:1234", "1970-01-01T00:00:00", "receiving"] {
       #expect(refused.text.contains(part), "\(part) in \(refused.text)")
@@ -68,7 +73,8 @@ import Testing
     defer { lease.end() }
     try table.take(VMID(high: 1, low: 2), for: Session().claim).end()
     let stranger = Session(peer: "b")
-    let refused = try #require(refusal { () throws(PassError) in try table.take(Self.vm, for: stranger.claim) })
+    let refused = try #require(
+      refusal { () throws(PassError) in try table.take(Self.vm, for: stranger.claim) })
     #expect(refused.number == .notYours)
     #expect(!refused.text.contains("192.0.2.1") && !refused.text.contains("peer a"), "\(refused.text)")
   }

@@ -118,7 +118,8 @@ final class Pair: Sendable {
 
   func store() throws -> StandbyStore {
     try StandbyStore(
-      root: current.withLock { $0.wrapRoot }(receiver.disk("store")), state: receiver.disk("state"), receiver: ReceiverID(high: 7, low: 7),
+      root: current.withLock { $0.wrapRoot }(receiver.disk("store")), state: receiver.disk("state"),
+      receiver: ReceiverID(high: 7, low: 7),
       time: ManualTime(), files: NoFiles(), freeSpaceFloorBytes: 0)
   }
 

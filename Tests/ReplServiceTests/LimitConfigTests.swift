@@ -18,7 +18,9 @@ import Testing
   func given() throws {
     #expect(try limits("") == ReceiverConfig.Limits())
     var expected = ReceiverConfig.Limits()
-    (expected.connectionsPerPeer, expected.passes, expected.passesPerPeer, expected.vmsPerPeer) = (5, 40, 20, 7)
+    (expected.connectionsPerPeer, expected.passes, expected.passesPerPeer, expected.vmsPerPeer) = (
+      5, 40, 20, 7
+    )
     let found = try limits(
       "limits: {connections_per_peer: 5, passes: 40, passes_per_peer: 20, vms_per_peer: 7}")
     #expect(found == expected)
