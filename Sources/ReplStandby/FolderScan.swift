@@ -4,8 +4,8 @@ import ReplModel
 import Synchronization
 
 /// Looks into folder after folder, and does not let one that hangs keep it from the others: it goes on
-/// without it, and says since when it has not answered. Such a folder is not looked into again until it has answered
-/// after all.
+/// without it, and says since when it has not answered. Such a folder is not looked into again until it has
+/// answered after all.
 final class FolderScan: Sendable {
   /// A folder that answers later than this is slow enough to be left out of one look.
   private static let patienceSeconds = 1.0
