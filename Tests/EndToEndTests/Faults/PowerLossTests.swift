@@ -83,7 +83,7 @@ final class PowerLossRecording {
       try FileManager.default.createSymbolicLink(
         atPath: "\(lab.folder)/\(name)", withDestinationPath: "\(site)/\(name)")
     }
-    try lab.configure()
+    try lab.configure(receiver: VersionedVM.retention)
     try Tool.must(["sync", "-f", site])
     firstPlace = try disk.entryCount()
     try lab.startReceiver()
@@ -129,6 +129,7 @@ final class PowerLossRecording {
       throw ToolFailure(
         text: "version \(told) was told, the standby is \(standby)\nreceiver: \(lab.receiver?.errors ?? "-")")
     }
+    try vm.checkPoints(newest: standby.version)
     if goesOn {
       try lab.pass()
       try eventually("the newest version") { (try? vm.standby().version) == acknowledged.count }

@@ -193,6 +193,7 @@ struct SyscallSweep {
       throw ToolFailure(
         text: "the standby is \(standby), expected version \(expected), acknowledged: \(acknowledged)")
     }
+    try three.vm.checkPoints(newest: standby.version)
   }
 
   /// P7: this pass and the next one go through, with nobody doing anything.

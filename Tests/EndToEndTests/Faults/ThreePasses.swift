@@ -13,7 +13,7 @@ final class ThreePasses {
     place = try ImageMount(sizeMiB: 64)
     lab = try Lab(in: place.path)
     vm = try VersionedVM(lab, seed: seed)
-    try lab.configure()
+    try lab.configure(receiver: VersionedVM.retention)
     for pass in 1...Self.count {
       try vm.writeVersion(pass)
       try place.keep("before-\(pass)")

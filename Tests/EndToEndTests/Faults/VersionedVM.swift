@@ -149,4 +149,41 @@ final class VersionedVM {
       return "disk \(disk): \(disks[disk].count) bytes, \(matches.joined(separator: ", "))"
     }.joined(separator: "; ")
   }
+
+  // MARK: - Older points
+
+  /// Keeps two points, so that a third pass drops the first one.
+  static let retention = "retention: {last: 2, hourly: 0, daily: 0, weekly: 0, floor: 0s}"
+
+  private struct Row: Decodable {
+    let point: String
+    let problem: String?
+  }
+
+  /// Throws when a point that is kept is not exactly its version, or when one of the newest two is missing.
+  /// For as long as every version was committed once, and so has its own number.
+  func checkPoints(newest: Int) throws {
+    if newest == 0 { return }
+    let command = [Tool.receiver, "points"]
+    let text = try Tool.must(
+      command + ["list", lab.vmName, "--json", "--config", lab.receiverConfig])
+    let rows = try JSONDecoder().decode([Row].self, from: Data(text.utf8))
+    let numbers = rows.compactMap { Int($0.point.split(separator: ".").last ?? "") }
+    guard Set(max(1, newest - 1)...newest).isSubset(of: numbers), numbers.allSatisfy({ $0 <= newest }) else {
+      throw ToolFailure(text: "the newest point is \(newest), there are \(numbers)")
+    }
+    for (row, number) in zip(rows, numbers) {
+      if let problem = row.problem { throw ToolFailure(text: "point \(row.point): \(problem)") }
+      let folder = "\(lab.folder)/point-\(number)"
+      defer { try? FileManager.default.removeItem(atPath: folder) }
+      try Tool.must(
+        command + ["mount", lab.vmName, "--point", row.point, "--to", folder, "--config", lab.receiverConfig])
+      let disks = try (0...1).map { disk in
+        try Data(contentsOf: URL(fileURLWithPath: "\(folder)/scsi0-\(disk)-flat.vmdk"))
+      }
+      guard disks == versions[number - 1] else {
+        throw ToolFailure(text: "point \(row.point) is not its version: \(describe(disks))")
+      }
+    }
+  }
 }
