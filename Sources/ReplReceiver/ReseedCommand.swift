@@ -38,7 +38,7 @@ struct ReseedCommand: AsyncParsableCommand {
       if found.catalog.fence != nil {
         throw Failure.exit(.refused, "\(name) is promoted: its disks are the running VM's")
       }
-      let plan = Plan(found)
+      let plan = try Plan(found)
       if json {
         Terminal.say(try JSONText.encode(plan) + "\n")
       } else {
@@ -67,6 +67,8 @@ struct ReseedCommand: AsyncParsableCommand {
       let point: String
       let frozenAt: WallTime
       let label: PointLabel
+      /// Why it was pinned; nil when it was not.
+      let pin: String?
     }
 
     let vm: VMID
@@ -75,14 +77,18 @@ struct ReseedCommand: AsyncParsableCommand {
     let endingPoints: [Point]
     let disks: [String]
 
-    init(_ found: StandbySearch.Found) {
+    init(_ found: StandbySearch.Found) throws {
       vm = found.catalog.vm
       name = SafeText.printable(found.catalog.displayName)
       directory = "\(found.store.path)/\(found.summary.directory)"
-      let points = found.catalog.points + (found.summary.pending.map { [$0] } ?? [])
-      endingPoints = points.map {
-        Point(point: "\($0.reference)", frozenAt: $0.frozenAt, label: $0.label)
-      }
+      endingPoints =
+        try found.store.points(of: found.summary).map {
+          Point(
+            point: "\($0.point.reference)", frozenAt: $0.point.frozenAt, label: $0.point.label, pin: $0.pin)
+        }
+        + (found.summary.pending.map {
+          [Point(point: "\($0.reference)", frozenAt: $0.frozenAt, label: $0.label, pin: nil)]
+        } ?? [])
       disks = found.catalog.disks.filter { $0.state == .ready }.map {
         "\($0.slot), \(AmountText.size(bytes: $0.grid.sizeBytes))"
       }
@@ -92,6 +98,7 @@ struct ReseedCommand: AsyncParsableCommand {
       var lines = ["VM       \(name) (\(vm))", "standby  \(directory)"]
       lines += endingPoints.map {
         "ends     recovery point \($0.point), \($0.label.rawValue), of \($0.frozenAt)"
+          + ($0.pin.map { ", PINNED: \(SafeText.printable($0))" } ?? "")
       }
       if endingPoints.isEmpty { lines.append("ends     nothing: there is no recovery point") }
       lines += disks.map { "begins   the first copy of \($0): what is there is read and compared" }

@@ -55,7 +55,7 @@ extension StandbyStore {
     vm: VMID, _ request: VerifyRequest, progress: (VerifyProgress) -> Bool
   ) throws(StandbyError) -> VerifyOutcome? {
     guard
-      let standby = try VerifyPace(request: request).open(vm, in: self, recovering: true, goesOn: { true })
+      let standby = try VerifyPace(request: request).open(vm, in: self, goesOn: { true })
     else { return nil }
     try standby.checkVerifiable()
     try standby.reshapeDisks()

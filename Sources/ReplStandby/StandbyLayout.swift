@@ -43,8 +43,6 @@ enum StandbyLayout {
   static func seedPosition(of disk: DiskID) -> String { "\(disk).reading" }
   /// The map of a grown disk while the pass is in flight that makes it larger.
   static func wideMap(of disk: DiskID) -> String { "\(disk).wide" }
-  /// The map of an older point, while it is derived.
-  static func pointDelta(of disk: DiskID) -> String { "\(disk).point" }
   /// An empty file that shows whether the store can have one of a grown disk's size.
   static let growthProbe = "growth.probe"
   static func key(_ key: KeyID) -> String { "\(key).key" }

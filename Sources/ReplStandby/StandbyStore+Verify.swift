@@ -61,7 +61,7 @@ extension StandbyStore {
     vm: VMID, _ request: VerifyRequest, progress: (VerifyProgress) -> Bool = { _ in true }
   ) throws(StandbyError) -> VerifyOutcome? {
     let pace = VerifyPace(request: request)
-    guard let first = try pace.open(vm, in: self, recovering: true, goesOn: { true }) else { return nil }
+    guard let first = try pace.open(vm, in: self, goesOn: { true }) else { return nil }
     let disks = try first.verifiableDisks(request)
     // The lock is given back before the first slice takes it.
     var reports: [VerifyReport] = []
@@ -76,7 +76,7 @@ extension StandbyStore {
       }
       reports.append(verifier.report)
     }
-    guard let last = try pace.open(vm, in: self, recovering: true, goesOn: { true }) else { return nil }
+    guard let last = try pace.open(vm, in: self, goesOn: { true }) else { return nil }
     return try VerifyConclusion(standby: last, request: request, marks: marks).draw(from: reports)
   }
 }
@@ -126,15 +126,13 @@ struct VerifyPace {
 
   /// Waits as long as a pass or a settling has it; nil when the store has no such standby.
   func open(
-    _ vm: VMID, in store: StandbyStore, recovering: Bool, goesOn: () -> Bool
+    _ vm: VMID, in store: StandbyStore, goesOn: () -> Bool
   ) throws(StandbyError) -> Standby? {
     // The system's clock, not the store's: what is waited for is another process.
     let deadline = Deadline(seconds: Self.patienceSeconds)
     while true {
       do throws(StandbyError) {
-        return recovering
-          ? try store.open(vm: vm, waitSeconds: Self.lockSeconds)
-          : try store.openForReading(vm: vm, waitSeconds: Self.lockSeconds)
+        return try store.openForReading(vm: vm, waitSeconds: Self.lockSeconds)
       } catch {
         guard case .lockHeld = error, request.waits, !deadline.hasPassed, goesOn() else { throw error }
       }
@@ -147,7 +145,7 @@ struct VerifyPace {
   ) throws(StandbyError) -> Bool {
     var last: VerifyProgress?
     func goesOn() -> Bool { last.map(progress) ?? true }
-    guard let standby = try open(vm, in: store, recovering: false, goesOn: goesOn) else {
+    guard let standby = try open(vm, in: store, goesOn: goesOn) else {
       throw .passEnded(detail: "the standby is gone")
     }
     try standby.checkVerifiable()

@@ -88,7 +88,7 @@ extension EndToEnd {
       #expect(try found(repair).wantedPages == 1 && !found(repair).diverged)
       if !daemonRuns { try lab.startReceiver() }
       let pass = try lab.pass()
-      #expect(pass.lastPass?.changedBytes == 4096)
+      #expect(pass.lastPass?.changedBytes == Int64(difference.length))
       try lab.expectIdentical("repaired")
       let after = try receiver(lab, ["verify", "web01", "--json"])
       #expect(after.status == 0, "\(after.output)")
