@@ -19,6 +19,7 @@ public struct DailyWindow: Hashable, Sendable, CustomStringConvertible {
     self.init(startMinute: start, endMinute: end)
   }
 
+  /// Whether a minute since midnight lies inside.
   public func contains(minute: Int) -> Bool {
     if startMinute == endMinute { return true }
     if startMinute < endMinute { return (startMinute..<endMinute).contains(minute) }

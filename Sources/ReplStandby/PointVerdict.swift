@@ -3,6 +3,7 @@ import ReplModel
 
 /// What is known of an older recovery point after it was verified.
 public struct PointVerdict: Sendable {
+  /// Whether the point can be had as it was.
   public enum Answer: String, Sendable, Hashable, Codable {
     /// The disks were read and are right, and the undo files lead from them to just this point.
     case right
@@ -72,8 +73,8 @@ extension StandbyStore {
 }
 
 extension Standby {
-  /// Throws `.pointLost` or `.journalDamaged` when the undo files do not lead from the map of the newest point
-  /// to the root that the disk had, `.notRepaired` when that cannot be told.
+  /// Throws `.pointLost` or `.journalDamaged` when the undo files do not lead from the map of the newest
+  /// point to the root that the disk had, `.notRepaired` when that cannot be told.
   fileprivate func prove(_ member: DiskPoint, at kept: KeptPoint) throws(StandbyError) {
     if let now = catalog.newest?.disk(member.disk), now.keyID != member.keyID {
       throw .notRepaired(

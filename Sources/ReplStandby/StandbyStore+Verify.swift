@@ -44,6 +44,7 @@ public struct VerifyOutcome: Sendable {
   /// Pages that the next pass looks at because of this, and which it brings.
   public let wantedPages: Int64
 
+  /// Of all disks together: a difference outdoes what could not be read.
   public var verdict: VerifyReport.Verdict {
     let verdicts = reports.map(\.verdict)
     if verdicts.contains(.differing) { return .differing }

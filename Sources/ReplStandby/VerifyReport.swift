@@ -60,6 +60,7 @@ public struct VerifyReport: Sendable, Hashable {
 
   public var isClean: Bool { verdict == .identical }
 
+  /// What the answer is, in one word.
   public var verdict: Verdict {
     if differingCount > 0 || isMapLost { return .differing }
     return unreadableBytes > 0 || obstacle != nil ? .inconclusive : .identical
