@@ -34,6 +34,21 @@ int repl_punch_hole(int fd, int64_t offset, int64_t length) {
   return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
+int repl_reserve(int fd, int64_t offset, int64_t length) { return fallocate(fd, 0, offset, length); }
+
+int repl_read_directly(int directory, const char *name, void *buffer, size_t length, int64_t offset) {
+  int fd = repl_openat_beneath(directory, name, O_RDONLY | O_NOFOLLOW | O_DIRECT, 0);
+  if (fd < 0) return -1;
+  ssize_t count = pread(fd, buffer, length, offset);
+  int code = count < 0 ? errno : EIO;
+  close(fd);
+  if (count == (ssize_t)length) return 0;
+  errno = code;
+  return -1;
+}
+
+void repl_drop_cache(int fd, int64_t offset, int64_t length) { posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED); }
+
 int64_t repl_seek_data(int fd, int64_t offset) { return lseek(fd, offset, SEEK_DATA); }
 
 int64_t repl_seek_hole(int fd, int64_t offset) { return lseek(fd, offset, SEEK_HOLE); }
@@ -44,6 +59,7 @@ int repl_fstat(int fd, struct repl_file_status *status) {
   status->device = s.st_dev;
   status->inode = s.st_ino;
   status->link_count = s.st_nlink;
+  status->special = s.st_rdev;
   status->size_bytes = s.st_size;
   status->allocated_bytes = (int64_t)s.st_blocks * 512;
   status->modified_ns = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
@@ -74,6 +90,16 @@ int64_t repl_device_size(int fd) {
     return -1;
   }
   return (int64_t)size;
+}
+
+int repl_device_sector_bytes(int fd) {
+  int size = 0;
+  return ioctl(fd, BLKSSZGET, &size) == 0 ? size : -1;
+}
+
+int repl_device_is_read_only(int fd) {
+  int flag = 0;
+  return ioctl(fd, BLKROGET, &flag) == 0 ? flag != 0 : -1;
 }
 
 int repl_clone_file(int fd, int source) { return ioctl(fd, FICLONE, source); }

@@ -176,7 +176,7 @@ public struct Failover: Sendable {
   /// What is known of a disk that somebody else wrote.
   func divergence(of catalog: Catalog) -> String? {
     guard let found = catalog.divergence else { return nil }
-    let disk = catalog.disk(found.disk)?.flatFileName ?? "disk \(found.disk)"
+    let disk = catalog.disk(found.disk)?.dataName ?? "disk \(found.disk)"
     return "on \(found.at) \(disk)" + (found.page.map { ", page \($0)," } ?? "")
       + " was found not to be what replication wrote: \(SafeText.printable(found.detail)); its content is no "
       + "recovery point; run \"repl-receiver adopt --verify\" while the primary is there to repair it"

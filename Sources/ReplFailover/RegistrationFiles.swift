@@ -30,8 +30,8 @@ public struct RegistrationFiles: StandbyFilesMaking {
 
   private func descriptor(_ disk: CatalogDisk, point: RecoveryPoint) throws(StandbyError) -> StandbyFile {
     let descriptor = StandbyDescriptor(
-      sizeBytes: disk.grid.sizeBytes, facts: disk.facts, extentFileName: disk.flatFileName,
-      contentID: Self.contentID(disk: disk.disk, pass: point.pass))
+      sizeBytes: disk.grid.sizeBytes, facts: disk.facts, extentFileName: disk.dataName,
+      contentID: Self.contentID(disk: disk.disk, pass: point.pass), isOnDevice: disk.device != nil)
     do throws(VMDKError) {
       return StandbyFile(name: disk.descriptorFileName, bytes: Array(try descriptor.text().utf8))
     } catch { throw .filesRefused(detail: "\(error)") }

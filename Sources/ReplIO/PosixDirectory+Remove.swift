@@ -10,6 +10,12 @@ extension PosixDirectory {
     }
   }
 
+  /// Whether both are one folder of one mounted filesystem.
+  public func isSame(as other: PosixDirectory) throws(IOError) -> Bool {
+    let (mine, theirs) = (try status(), try other.status())
+    return mine.device == theirs.device && mine.inode == theirs.inode
+  }
+
   /// What the filesystem that it lies on is called: `xfs`, `nfs`, or its magic number.
   public func filesystemName() throws(IOError) -> String {
     let type = repl_filesystem_type(descriptor)

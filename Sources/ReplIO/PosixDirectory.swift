@@ -6,17 +6,21 @@ import ReplModel
 public final class PosixDirectory: StorageDirectory {
   public let path: String
   let descriptor: Int32
+  /// False where the storage was seen not to punch holes rightly: files opened here and beneath write zeros.
+  let punchesHoles: Bool
 
-  init(descriptor: Int32, path: String) {
+  init(descriptor: Int32, path: String, punchesHoles: Bool = true) {
     self.descriptor = descriptor
     self.path = path
+    self.punchesHoles = punchesHoles
   }
 
   /// Opens a directory by a path from the operator (config, command line); links in it are followed.
-  public convenience init(path: String) throws(IOError) {
+  /// `punchesHoles`: see `StorageTraits.punchesHoles`.
+  public convenience init(path: String, punchesHoles: Bool = true) throws(IOError) {
     let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .current("open", path: path) }
-    self.init(descriptor: descriptor, path: path)
+    self.init(descriptor: descriptor, path: path, punchesHoles: punchesHoles)
   }
 
   deinit { close(descriptor) }
@@ -45,7 +49,7 @@ public final class PosixDirectory: StorageDirectory {
       }
     let opened = repl_openat_beneath(descriptor, name, flags | O_NOFOLLOW, 0o600)
     guard opened >= 0 else { throw Self.refusal(access, path: full) }
-    let file = PosixFile(descriptor: opened, path: full)
+    let file = PosixFile(descriptor: opened, path: full, punchesHoles: punchesHoles)
     let status = try file.status()
     guard status.isRegularFile else { throw IOError(.wrongFileType, "open", path: full) }
     if case .read = access { return file }
@@ -90,7 +94,7 @@ public final class PosixDirectory: StorageDirectory {
     try checkName(name)
     let opened = repl_openat_beneath(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
     guard opened >= 0 else { throw .current("open", path: childPath(name)) }
-    return PosixDirectory(descriptor: opened, path: childPath(name))
+    return PosixDirectory(descriptor: opened, path: childPath(name), punchesHoles: punchesHoles)
   }
 
   public func createDirectory(_ name: String) throws(IOError) -> any StorageDirectory {

@@ -6,12 +6,12 @@ import ReplModel
 public final class PosixFile: StorageFile {
   public let path: String
   let descriptor: Int32
-  /// Set once at the first refusal: the storage cannot punch holes, so zeros are written from then on.
-  private let zeroes = ZeroWriter()
+  private let zeroes: ZeroWriter
 
-  init(descriptor: Int32, path: String) {
+  init(descriptor: Int32, path: String, punchesHoles: Bool = true) {
     self.descriptor = descriptor
     self.path = path
+    zeroes = ZeroWriter(punches: punchesHoles)
   }
 
   deinit { close(descriptor) }
@@ -106,6 +106,8 @@ public struct FileStatus: Hashable, Sendable {
   public let device: UInt64
   public let inode: UInt64
   public let linkCount: UInt64
+  /// Which device a device file stands for; 0 of other files.
+  public let deviceNumber: UInt64
   public let sizeBytes: Int64
   public let allocatedBytes: Int64
   /// Nanoseconds since 1970.
@@ -118,6 +120,7 @@ public struct FileStatus: Hashable, Sendable {
     device = raw.device
     inode = raw.inode
     linkCount = raw.link_count
+    deviceNumber = raw.special
     sizeBytes = raw.size_bytes
     allocatedBytes = raw.allocated_bytes
     modifiedNanoseconds = raw.modified_ns

@@ -16,10 +16,10 @@ extension StandbyError {
     case .keyMissing: .keyMissing
     case .damagedBatch, .damagedFile: .damaged
     case .countMismatch, .rootMismatch: .rootMismatch
-    case .outOfSpace: .outOfSpace
+    case .outOfSpace, .doesNotFit, .journalFull: .outOfSpace
     case .diverged: .diverged
     case .storage, .inUse, .digest, .catalogDamaged, .journalDamaged, .newerFormat, .storeMissing,
-      .filesRefused:
+      .filesRefused, .otherStore, .storageUnfit, .deviceRefused:
       .storage
     case .passEnded, .diskKept, .pointLost, .pointRefused, .notRepaired: .internalFault
     }

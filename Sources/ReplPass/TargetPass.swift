@@ -115,7 +115,7 @@ final class TargetPass {
       }
       files = ((incoming as? IncomingPass)?.filesWanted ?? []).map { $0 == .vmx ? .vmx : .nvram }
     }
-    let budget = try storing { () throws(StandbyError) in try standby.freeBytesAboveFloor() }
+    let budget = try storing { () throws(StandbyError) in try standby.journalBudgetBytes() }
     var answer = Accept(
       receiver: service.receiver, standbyKnown: newest != nil,
       newest: newest.map {

@@ -32,14 +32,11 @@ extension TargetService {
   /// Finds the standby of a VM in any store and takes it; makes it in the peer's store when there is none.
   /// Nil when there is none and the offer is one of a seed, which needs a recovery point.
   func take(_ offer: Offer, peer: String) throws(PassError) -> (StandbyStore, Standby)? {
+    openMissing()
     try checkOwner(offer.vm, peer: peer)
     do throws(StandbyError) {
-      for store in storesInOrder(for: offer.vm) {
-        if let standby = try store.open(vm: offer.vm, waitSeconds: Self.fileLockSeconds) {
-          return (store, standby)
-        }
-      }
-      if let missing = missingStores.first { throw missing }
+      if let found = try open(offer.vm) { return found }
+      if let missing = missingStore { throw missing }
     } catch {
       guard case .lockHeld(let path) = error else { throw .standby(error) }
       throw .refused(
@@ -53,6 +50,21 @@ extension TargetService {
     return try storing { () throws(StandbyError) in
       (store, try store.create(vm: offer.vm, displayName: offer.displayName, owner: peer))
     }
+  }
+
+  /// The standby, wherever it is. A store that went away does not keep VMs whose standby is in another one.
+  private func open(_ vm: VMID) throws(StandbyError) -> (StandbyStore, Standby)? {
+    var gone: StandbyError?
+    for store in storesInOrder(for: vm) {
+      do throws(StandbyError) {
+        if let standby = try store.open(vm: vm, waitSeconds: Self.fileLockSeconds) { return (store, standby) }
+      } catch {
+        guard error.isStoreGone else { throw error }
+        gone = gone ?? error
+      }
+    }
+    if let gone { throw gone }
+    return nil
   }
 
   /// The one that has it first: another one that does not answer must not keep its VMs from it.

@@ -20,6 +20,8 @@ public final class TargetService: Sendable {
     case proven(peer: String, ProofStatement, path: String)
     /// A proof that was asked for did not.
     case notProven(vm: String, peer: String, PassError)
+    /// A store that was missing is there.
+    case storeOpened(name: String)
     case recovered(store: String, directory: String, Result<Recovery, StandbyError>)
     /// A part of a standby was read again.
     case verified(vm: String, VerifyOutcome, endsRound: Bool)
@@ -28,9 +30,7 @@ public final class TargetService: Sendable {
 
   let receiver: ReceiverID
   let settings: TargetSettings
-  /// In the order of the configuration.
-  public let stores: [(name: String, store: StandbyStore)]
-  let missingStores: [StandbyError]
+  private let shelf: StoreShelf
   let keys: TargetKeys
   let board: StatusBoard
   let time: any TimeSource
@@ -41,20 +41,16 @@ public final class TargetService: Sendable {
   let queue: PassQueue
   let connections: PeerConnections
 
-  /// `stores` in the order of the configuration, at least one; new standbys go to the first one unless the
-  /// settings name another for their peer. `missingStores` says why configured stores are not open: while
-  /// there is one, no standby is made, for the VM may have its standby there.
+  /// New standbys go to the first store unless the settings name another for their peer. While a configured
+  /// store is missing no standby is made, for the VM may have its standby there.
   public init(
-    receiver: ReceiverID, settings: TargetSettings, stores: [(name: String, store: StandbyStore)],
-    missingStores: [StandbyError] = [], keys: TargetKeys,
+    receiver: ReceiverID, settings: TargetSettings, stores: StoreShelf, keys: TargetKeys,
     board: StatusBoard, time: any TimeSource, desk: ProofDesk? = nil,
     report: @escaping @Sendable (Event) -> Void
   ) {
-    precondition(!stores.isEmpty, "a receiver has a store")
     self.receiver = receiver
     self.settings = settings
-    self.stores = stores
-    self.missingStores = missingStores
+    shelf = stores
     self.keys = keys
     self.board = board
     self.time = time
@@ -67,6 +63,17 @@ public final class TargetService: Sendable {
 
   /// What the hello names.
   var features: [Feature] { settings.features.filter { $0 != .proof || desk != nil } }
+
+  /// Those that are open, in the order of the configuration.
+  public var stores: [(name: String, store: StandbyStore)] { shelf.stores }
+
+  /// Why a configured store is not open; nil when all are.
+  var missingStore: StandbyError? { shelf.missing }
+
+  /// Opens stores that were missing and are there now. Their standbys recover when they are opened.
+  func openMissing() {
+    for name in shelf.openMissing() { report(.storeOpened(name: name)) }
+  }
 
   /// What a listener for this service must be told.
   public static func transport(productVersion: String) -> TransportOptions {
@@ -88,9 +95,13 @@ public final class TargetService: Sendable {
   /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from
   /// the command line changes it too. Needs no locks.
   public func loadBoard() throws(StandbyError) {
+    openMissing()
+    let all = stores.map(\.store)
+    // One that went away must not hide the others; what was known of its VMs stays on the board.
+    let present = all.filter { (try? $0.checkPresence()) != nil }
     try board.load(
-      stores.map(\.store), isComplete: missingStores.isEmpty, rpoSeconds: settings.rpoSeconds,
-      now: time.wallTime())
+      present, isComplete: shelf.missing == nil && present.count == all.count,
+      rpoSeconds: settings.rpoSeconds, now: time.wallTime())
   }
 
   /// Keeps what the board says for a restart. Only history: a failure is logged and harms nothing.

@@ -46,6 +46,8 @@ struct DiskOutput: Encodable {
   let slot: DiskSlot
   let state: CatalogDisk.State
   let sizeBytes: Int64
+  /// The block device that holds it; nothing when a file does.
+  let device: String?
   let files: [File]
   /// Kept recovery points that hold it.
   let points: [PointReference]
@@ -57,6 +59,7 @@ struct DiskOutput: Encodable {
     slot = report.disk.slot
     state = report.disk.state
     sizeBytes = report.disk.grid.sizeBytes
+    device = report.disk.device
     files = report.files.map {
       File(name: $0.name, sizeBytes: $0.sizeBytes, allocatedBytes: $0.allocatedBytes)
     }
@@ -89,6 +92,6 @@ struct DiskListCommand: AsyncParsableCommand {
     let points = report.points.map { "\($0)" }.joined(separator: ", ")
     return "\(report.disk.slot)  \(report.disk.state.rawValue)  \(report.disk.disk)  "
       + "\(AmountText.size(bytes: report.disk.grid.sizeBytes)), \(AmountText.size(bytes: held)) of the store"
-      + ", \(report.disk.flatFileName), " + (points.isEmpty ? "in no point" : "in \(points)")
+      + ", \(report.disk.dataName), " + (points.isEmpty ? "in no point" : "in \(points)")
   }
 }

@@ -83,12 +83,22 @@ struct DiskRemoveCommand: AsyncParsableCommand {
       "points  " + (points.isEmpty ? "none that is kept holds it" : points),
     ]
     for file in report.files {
+      if file.name == disk.device {
+        lines.append("device  \(file.name), \(AmountText.size(bytes: file.sizeBytes)): stays as it is")
+        continue
+      }
       let held = file.allocatedBytes.map { ", \(AmountText.size(bytes: $0)) of the store" } ?? ""
       lines.append(
         "file    \(found.store.path)/\(found.summary.directory)/\(file.name), "
           + "\(AmountText.size(bytes: file.sizeBytes))\(held)")
     }
     if report.files.isEmpty { lines.append("file    none is here any more") }
+    if disk.device != nil {
+      lines.append(
+        "after   the device keeps what is on it and is free for other use; before a disk can have it again, "
+          + "it is emptied or claimed (repl-receiver storage claim)")
+      return lines
+    }
     lines.append(
       disk.state == .seeding
         ? "after   its first copy is under way: if the VM still has it, it begins anew"

@@ -40,6 +40,8 @@ struct EventLog {
     case .notProven(let vm, let peer, let error):
       logger.warning(
         "proof", metadata: ["vm": "\(vm)", "peer": "\(peer)", "verdict": "inconclusive", "cause": "\(error)"])
+    case .storeOpened(let name):
+      logger.info("store-opened", metadata: ["store": "\(name)"])
     case .recovered(let store, let directory, .success(let recovery)):
       logger.info(
         "standby-recovered",

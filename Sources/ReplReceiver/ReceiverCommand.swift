@@ -19,7 +19,7 @@ struct ReceiverCommand: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, FingerprintCommand.self, ConfigCommand.self, RunCommand.self, StatusCommand.self,
       FailoverCommand.self, PointsCommand.self, DiskCommand.self, VerifyCommand.self, StatementCommand.self,
-      AdoptCommand.self, ReseedCommand.self,
+      AdoptCommand.self, ReseedCommand.self, StorageCommand.self,
     ])
 }
 

@@ -29,17 +29,14 @@ final class ReceiverRuntime: Sendable {
     tls = try TLSContext(role: .server, identity: identity, policy: Self.policy(config))
     board = try StatusBoard(directory: try state.directory.createDirectory("status"))
     let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
-    let opened = Stores.open(config, state: state.directory, receiver: receiver)
-    for (name, error) in opened.failures {
-      logger.error("store-not-opened", metadata: ["store": "\(name)", "cause": "\(error)"])
-    }
-    if opened.stores.isEmpty, let (_, error) = opened.failures.first { throw error }
+    let stores = DaemonStores(
+      stores: Stores(config: config, state: state.directory, receiver: receiver), logger: logger)
     service = TargetService(
       receiver: receiver,
       settings: TargetSettings(
         productVersion: ProductVersion.current, rpoSeconds: config.rpoSeconds,
         storeOfPeer: Self.storeOfPeer(config), limits: Self.limits(config)),
-      stores: opened.stores, missingStores: opened.failures.map(\.error),
+      stores: stores.shelf(),
       keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
       time: time, desk: try ProofDesk(identity: identity, state: state.directory),
       report: { EventLog(logger: logger).write($0) })

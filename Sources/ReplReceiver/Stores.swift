@@ -1,28 +1,30 @@
 import ReplFailover
 import ReplIO
 import ReplModel
+import ReplPass
 import ReplService
 import ReplStandby
 
 /// Opens the configured stores: one that is missing does not keep the others.
-enum Stores {
+struct Stores: Sendable {
   struct Opened {
     var stores: [(name: String, store: StandbyStore)] = []
     var failures: [(name: String, error: StandbyError)] = []
   }
 
+  let config: ReceiverConfig
+  let state: any StorageDirectory
+  let receiver: ReceiverID
+
+  /// By what is remembered of their storage: nothing is probed.
   static func open(
     _ config: ReceiverConfig, state: any StorageDirectory, receiver: ReceiverID
   ) -> Opened {
-    let files = RegistrationFiles(networks: config.networks, displayNameSuffix: config.displayNameSuffix)
+    let stores = Stores(config: config, state: state, receiver: receiver)
     var opened = Opened()
     for store in config.stores {
       do throws(StandbyError) {
-        let found = try StandbyStore(
-          root: try root(store.path), state: state, receiver: receiver, time: SystemTime(), files: files,
-          freeSpaceFloorBytes: config.freeSpaceFloorBytes,
-          retention: { _, _ in RetentionPolicy(config.retention) })
-        opened.stores.append((store.name, found))
+        opened.stores.append((store.name, try stores.open(store, traits: nil)))
       } catch { opened.failures.append((store.name, error)) }
     }
     return opened
@@ -40,8 +42,52 @@ enum Stores {
     return opened.stores
   }
 
-  private static func root(_ path: String) throws(StandbyError) -> PosixDirectory {
-    do throws(IOError) { return try PosixDirectory(path: path) } catch {
+  /// Opens one store and remembers its identity; refuses another store than was here before. `traits` of a probe
+  /// just made; nil: those remembered.
+  func open(_ store: ReceiverConfig.Store, traits: StorageTraits?) throws(StandbyError) -> StandbyStore {
+    let (id, held) = try check(store)
+    let traits = traits ?? held
+    if let obstacle = traits?.obstacles.first {
+      throw .storageUnfit(path: store.path, detail: obstacle)
+    }
+    let (config, punchesHoles) = (config, traits?.punchesHoles ?? true)
+    let found = try StandbyStore(
+      root: try Self.root(store.path, punchesHoles: punchesHoles), state: state, receiver: receiver,
+      time: SystemTime(),
+      files: RegistrationFiles(networks: config.networks, displayNameSuffix: config.displayNameSuffix),
+      freeSpaceFloorBytes: config.freeSpaceFloorBytes,
+      options: StoreOptions(
+        traits: traits, journalBudgetBytes: config.journalBudgetBytes, devices: devices,
+        reopen: { () throws(StandbyError) in try Self.root(store.path, punchesHoles: punchesHoles) }),
+      retention: { _, _ in RetentionPolicy(config.retention) })
+    guard found.id == id else {
+      throw .otherStore(path: store.path, name: store.name, expected: id, found: found.id)
+    }
+    try KnownStores.update(
+      store.name, to: KnownStores.Entry(store: id, path: store.path, traits: traits), in: state)
+    return found
+  }
+
+  /// Disks on block devices, by the configuration.
+  var devices: StandbyDevices {
+    StandbyDevices(
+      plans: config.vms.map { StandbyDevices.Plan(vm: $0.name, devices: $0.devices) },
+      opener: MachineDevices(), state: state)
+  }
+
+  /// The identity of the store at a path and what is remembered of it. Nothing is written: what is there may be
+  /// anything.
+  func check(_ store: ReceiverConfig.Store) throws(StandbyError) -> (StoreID, StorageTraits?) {
+    guard let id = try StandbyStore.identity(of: try Self.root(store.path)) else {
+      throw .storeMissing(path: store.path)
+    }
+    let known = try KnownStores.load(from: state)
+    try known.check(store.name, path: store.path, holds: id)
+    return (id, known.entries[store.name]?.traits)
+  }
+
+  static func root(_ path: String, punchesHoles: Bool = true) throws(StandbyError) -> PosixDirectory {
+    do throws(IOError) { return try PosixDirectory(path: path, punchesHoles: punchesHoles) } catch {
       throw error.isMissing ? .storeMissing(path: path) : .storage(error)
     }
   }

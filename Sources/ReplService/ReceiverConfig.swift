@@ -56,6 +56,8 @@ public struct ReceiverConfig: Sendable, Hashable {
   public let rpoSeconds: Double
   /// Passes are refused when a store would have less than this left, bytes.
   public let freeSpaceFloorBytes: Int64
+  /// Bytes that the journal of one pass may have; nil: half of what is free above the floor.
+  public let journalBudgetBytes: Int64?
   public let maximumConnections: Int
   public let logLevel: Logger.Level
   public let failover: Failover
@@ -64,6 +66,8 @@ public struct ReceiverConfig: Sendable, Hashable {
   public let retention: Retention
   /// Nil: standbys are read again only by command.
   public let verify: Verify?
+  /// VMs with settings of their own.
+  public let vms: [VM]
 
   /// Reads and checks a file of at most 1 MiB. The error holds every problem with its line and column.
   public static func load(path: String) throws(ConfigError) -> ReceiverConfig {

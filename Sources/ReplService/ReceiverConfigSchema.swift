@@ -7,7 +7,7 @@ struct ReceiverConfigSchema {
 
   static let keys = [
     "listen", "state_dir", "stores", "http", "peers", "ca", "networks", "display_name_suffix", "rpo",
-    "free_space_floor", "max_connections", "log_level", "failover",
+    "free_space_floor", "journal_budget", "max_connections", "log_level", "failover", "vms",
     "limits", "retention", "verify",
   ]
   static let maximumStores = 64
@@ -40,9 +40,9 @@ struct ReceiverConfigSchema {
       listen: listen, stateDirectory: stateDirectory, stores: stores,
       http: http, peers: peers, authority: authority, networks: texts.networks,
       displayNameSuffix: texts.suffix,
-      rpoSeconds: numbers.rpo, freeSpaceFloorBytes: numbers.floor, maximumConnections: numbers.connections,
-      logLevel: texts.level, failover: policies.failover, limits: policies.limits,
-      retention: policies.retention, verify: policies.verify)
+      rpoSeconds: numbers.rpo, freeSpaceFloorBytes: numbers.floor, journalBudgetBytes: numbers.budget,
+      maximumConnections: numbers.connections, logLevel: texts.level, failover: policies.failover,
+      limits: policies.limits, retention: policies.retention, verify: policies.verify, vms: policies.vms)
   }
 
   /// The sections that say what is done when.
@@ -51,6 +51,7 @@ struct ReceiverConfigSchema {
     let limits: ReceiverConfig.Limits
     let retention: ReceiverConfig.Retention
     let verify: ReceiverConfig.Verify?
+    let vms: [ReceiverConfig.VM]
   }
 
   private func policies(_ top: ConfigScope) -> Policies? {
@@ -58,16 +59,21 @@ struct ReceiverConfigSchema {
     let limits = top.optional("limits").map(self.limits) ?? ReceiverConfig.Limits()
     let retention = top.optional("retention").map(self.retention) ?? .standard
     let verify = top.optional("verify").map(self.verify) ?? .some(.standard)
-    guard let failover, let limits, let retention, let verify else { return nil }
-    return Policies(failover: failover, limits: limits, retention: retention, verify: verify)
+    let vms = top.optional("vms").map(self.vms) ?? []
+    guard let failover, let limits, let retention, let verify, let vms else { return nil }
+    return Policies(
+      failover: failover, limits: limits, retention: retention, verify: verify, vms: vms)
   }
 
-  private func numbers(_ top: ConfigScope) -> (rpo: Double, floor: Int64, connections: Int)? {
+  private func numbers(
+    _ top: ConfigScope
+  ) -> (rpo: Double, floor: Int64, budget: Int64?, connections: Int)? {
     let rpo = top.optional("rpo").map { reader.seconds($0, in: SenderConfigSchema.objectives) } ?? 900
     let floor = top.optional("free_space_floor").map { reader.bytes($0, in: 0...(1 << 50)) } ?? 1 << 30
     let connections = top.optional("max_connections").map { reader.integer($0, in: 1...4096) } ?? 64
-    guard let rpo, let floor, let connections else { return nil }
-    return (rpo, floor, connections)
+    let budget = top.optional("journal_budget").map(self.journalBudget) ?? .some(nil)
+    guard let rpo, let floor, let connections, let budget else { return nil }
+    return (rpo, floor, budget, connections)
   }
 
   private func texts(

@@ -3,7 +3,7 @@ import ReplModel
 
 /// One disk of a standby, as its catalog and its folder show it.
 public struct DiskReport: Sendable, Hashable {
-  /// A file of the disk in the standby's folder.
+  /// A file of the disk in the standby's folder, by its name; or its device, by its path.
   public struct File: Sendable, Hashable {
     public let name: String
     public let sizeBytes: Int64
@@ -35,7 +35,8 @@ extension StandbyStore {
     var reports: [DiskReport] = []
     for disk in catalog.disks.sorted(by: { ($0.slot, $0.fileStem) < ($1.slot, $1.fileStem) }) {
       var files: [DiskReport.File] = []
-      for name in [disk.descriptorFileName, disk.flatFileName] {
+      if let device = disk.device { files.append(Self.device(device, options.devices)) }
+      for name in disk.fileNames {
         if let file = try Self.file(name, in: directory) { files.append(file) }
       }
       let points = (catalog.points + (summary.pending.map { [$0] } ?? []))
@@ -46,6 +47,13 @@ extension StandbyStore {
           refusal: catalog.refusalToRemove(disk, pending: summary.pending).map { "\($0)" }))
     }
     return reports
+  }
+
+  /// Its path, and its size where it can be asked.
+  private static func device(_ path: String, _ devices: StandbyDevices?) -> DiskReport.File {
+    // One that is gone is shown all the same.
+    let found = try? devices?.opener.open(path, isWritable: false)
+    return DiskReport.File(name: path, sizeBytes: found?.sizeBytes ?? 0, allocatedBytes: nil)
   }
 
   private static func file(
@@ -107,17 +115,24 @@ extension Standby {
       try maps.sync()
     }
     try update { catalog in catalog.disks.removeAll { $0.disk == id } }
+    if entry.device != nil {
+      releaseDevices()
+      try store.options.devices?.claims.release(id)
+    }
     store.clearSuspect(suspicion(of: id))
   }
 
-  /// The descriptor before the data that it names; both are gone durably when this returns.
+  /// The descriptor before the data that it names; both are gone durably when this returns. A device keeps
+  /// what is on it.
   private func removeFiles(of disk: CatalogDisk) throws(StandbyError) {
     let directory = home.directory
-    if try storing({ () throws(IOError) in try directory.contains(disk.flatFileName) }) {
+    if disk.device == nil,
+      try storing({ () throws(IOError) in try directory.contains(disk.flatFileName) })
+    {
       try checkUnused(try storing { () throws(IOError) in try directory.openFile(disk.flatFileName, .read) })
     }
     try storing { () throws(IOError) in
-      for name in [disk.descriptorFileName, disk.flatFileName] where try directory.contains(name) {
+      for name in disk.fileNames where try directory.contains(name) {
         try directory.removeFile(name)
       }
       // Also when they were gone already: their removal may not have been durable.

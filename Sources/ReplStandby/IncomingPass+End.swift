@@ -69,6 +69,8 @@ extension IncomingPass {
     for target in targets where target is JournalledDisk { live[target.offered.disk] = target.overlay }
     let settling = Settling(
       standby: standby, journalName: journalName, reader: reader, commit: committed, live: live)
+    // What settling needed of it is taken by then; after a failure the next open finds what it can.
+    defer { reservation = nil }
     do throws(StandbyError) {
       try settling.run()
       standby.recovery = .success(.settled(committed.point.reference))
@@ -155,17 +157,12 @@ extension IncomingPass {
   private func checkSpace() throws(StandbyError) {
     let needed = targets.reduce(into: Int64(0)) { sum, target in
       guard let disk = target as? JournalledDisk else { return }
-      // Records of an undo file are at most a thirty-second larger than the pages in them.
-      sum += disk.undoBytes + disk.undoBytes / 32 + disk.growthBytes
+      sum += standby.settlingBytes(of: disk)
     }
-    var free = try standby.freeBytesAboveFloor()
-    if needed > free {
+    if try needed > standby.freeBytesAboveFloor() {
       droppedForSpace += try standby.makeRoom(needed)
-      free = try standby.freeBytesAboveFloor()
     }
-    guard needed <= free else {
-      throw .outOfSpace(path: standby.path, neededBytes: needed, freeBytes: free)
-    }
+    reservation = try standby.reserveSpace(needed)
   }
 
   private func makeRecord(_ claims: CommitClaims) -> CommitRecord {

@@ -27,6 +27,9 @@ public final class IncomingPass: IncomingBatches {
   var committed: CommitRecord?
   /// Points that went before the commit because the store had no room for the way back from the new one.
   public internal(set) var droppedForSpace: [PointReference] = []
+  /// From the commit to the end of settling.
+  var reservation: SpaceReservation?
+  private var space: SpaceWatch
   private let verifier: BatchVerifier
 
   struct PageCounts: Equatable {
@@ -60,6 +63,7 @@ public final class IncomingPass: IncomingBatches {
     journalName = opening.name
     heldFiles = held
     counts = Array(repeating: PageCounts(), count: offer.disks.count)
+    space = try SpaceWatch(standby, journalHolds: opening.writer.endBytes)
     verifier = try BatchVerifier(offer.disks, in: standby.store)
   }
 
@@ -83,6 +87,10 @@ public final class IncomingPass: IncomingBatches {
     try requireOpen()
     let verified = try verifier.verify(batch)
     do throws(StandbyError) {
+      let isJournalled = targets[batch.diskIndex] is JournalledDisk
+      try space.check(
+        adding: Int64(isJournalled ? batch.payload.count : batch.rawLength),
+        journalBytes: isJournalled ? journal.endBytes + Int64(batch.payload.count) : nil)
       try targets[batch.diskIndex].take(batch, data: verified.data, digests: verified.digests)
     } catch {
       fail(error)

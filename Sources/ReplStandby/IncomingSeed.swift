@@ -32,12 +32,14 @@ public final class IncomingSeed: IncomingBatches {
   public let standby: Standby
   private let disks: [SeedingDisk]
   private let verifier: BatchVerifier
+  private var space: SpaceWatch
   private var endedBy: String?
 
   init(standby: Standby, offer: PassOffer, readingSeconds: Double?) throws(StandbyError) {
     self.standby = standby
     self.offer = offer
     verifier = try BatchVerifier(offer.disks, in: standby.store)
+    space = try SpaceWatch(standby, journalHolds: nil)
     var disks: [SeedingDisk] = []
     do throws(StandbyError) {
       for offered in offer.disks {
@@ -62,6 +64,7 @@ public final class IncomingSeed: IncomingBatches {
     try requireOpen()
     let verified = try verifier.verify(batch)
     try ending { () throws(StandbyError) in
+      try space.check(adding: Int64(batch.rawLength), journalBytes: nil)
       try disks[batch.diskIndex].take(batch, data: verified.data, digests: verified.digests)
     }
   }

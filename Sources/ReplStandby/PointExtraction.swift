@@ -94,13 +94,25 @@ public struct PointExtraction {
       }
     }
     let isVerified = try check(files)
-    let placed = try placeFiles(in: target, disks: members)
+    let placed = try placeFiles(in: target, disks: members.map(\.inFile))
     return Result(
       files: members.map(\.flatFileName) + placed, isReflink: isReflink, isVerified: isVerified)
   }
 
   private func source(of member: CatalogDisk) throws(StandbyError) -> any StorageFile {
-    try storing { () throws(IOError) in try home.directory.openFile(member.flatFileName, .read) }
+    if let path = member.device { return try device(path, of: member) }
+    return try storing { () throws(IOError) in try home.directory.openFile(member.flatFileName, .read) }
+  }
+
+  /// For reading only: a pass may have it.
+  private func device(_ path: String, of member: CatalogDisk) throws(StandbyError) -> any StorageFile {
+    let opener: any DeviceOpening = store.options.devices?.opener ?? MachineDevices()
+    let device = try Standby.opening(path) { () throws(IOError) in try opener.open(path, isWritable: false) }
+    let size = max(catalog.disk(member.disk)?.grid.sizeBytes ?? 0, member.grid.sizeBytes)
+    guard size <= device.sizeBytes else {
+      throw .deviceRefused(path: path, detail: "it has \(device.sizeBytes) bytes, the disk \(size)")
+    }
+    return DeviceDisk(device, sizeBytes: size, punches: false)
   }
 
   private func freeBytes() throws(StandbyError) -> Int64 {

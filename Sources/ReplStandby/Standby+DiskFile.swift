@@ -7,6 +7,7 @@ extension Standby {
   func openDiskFile(
     _ disk: CatalogDisk, _ access: FileAccess, of grids: [PageGrid]? = nil
   ) throws(StandbyError) -> any StorageFile {
+    if let device = disk.device { return try openDevice(disk, device, of: grids) }
     let file: any StorageFile
     do {
       file = try home.directory.openFile(disk.flatFileName, access)
@@ -31,6 +32,8 @@ extension Standby {
   func openSeedFile(
     _ disk: CatalogDisk, isSuspect: Bool
   ) throws(StandbyError) -> (file: any StorageFile, isFresh: Bool) {
+    // A device holds something at all times: it is read, and only what differs is written.
+    if let device = disk.device { return (try openDevice(disk, device), false) }
     let isMissing = try storing { () throws(IOError) in try !home.directory.contains(disk.flatFileName) }
     let file = try storing { () throws(IOError) in
       try home.directory.openFile(disk.flatFileName, .createIfMissing)

@@ -34,6 +34,8 @@ extension Standby {
     try place(
       kept.point, vmx: try source(.vmx, of: kept), nvram: try source(.nvram, of: kept),
       disks: catalog.disks(of: kept), startable: startable)
+    // Whoever starts it needs its devices.
+    if startable { releaseDevices() }
   }
 
   /// The source's file as it was at a point; nil when the point has none.
@@ -49,7 +51,7 @@ extension Standby {
     guard let kept = catalog.heldPoint else { return }
     try StartCheck(
       files: store.files, directory: home.directory, sources: home.sources, catalog: catalog,
-      point: kept.point, takesChanged: takesChanged
+      point: kept.point, takesChanged: takesChanged, devices: store.options.devices
     ).run()
   }
 

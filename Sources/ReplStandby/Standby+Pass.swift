@@ -1,4 +1,3 @@
-import Glibc
 import ReplDigest
 import ReplIO
 import ReplModel
@@ -10,10 +9,8 @@ extension Standby {
     try checkMayWrite(offer)
     try offer.check()
     try recordingDivergence { () throws(StandbyError) in try checkDisks(offer) }
-    if try freeBytesAboveFloor() == 0 {
-      let free = try storing { () throws(IOError) in try home.directory.freeBytes() }
-      throw .outOfSpace(path: path, neededBytes: store.freeSpaceFloorBytes + 1, freeBytes: free)
-    }
+    try checkFloor()
+    try checkFit(offer)
     try enterDisks(offer)
     for disk in offer.disks {
       if let entry = catalog.disk(disk.disk), entry.state == .ready, entry.keyID != disk.keyID {
@@ -51,7 +48,6 @@ extension Standby {
       guard let entry = catalog.disk(disk.disk) else { continue }
       try checkGrid(disk, entry)
       if entry.state == .ready { try checkUntouched(entry, try openDiskFile(entry, .readWrite)) }
-      if entry.grid.sizeBytes < disk.grid.sizeBytes { try checkFits(disk) }
     }
     let known = Set(catalog.disks.map(\.disk))
     guard catalog.disks.count + offer.disks.filter({ !known.contains($0.disk) }).count <= Limits.disksPerVM
@@ -78,24 +74,6 @@ extension Standby {
     }
   }
 
-  /// Whether the store can have a file as large as the grown disk: after the commit it would be too late to
-  /// refuse. Sparse, so that the free space says nothing of it.
-  private func checkFits(_ offered: PassOffer.Disk) throws(StandbyError) {
-    let name = StandbyLayout.growthProbe
-    do throws(IOError) {
-      try home.points.openFile(name, .createIfMissing).truncate(to: offered.grid.sizeBytes)
-      try home.points.removeFile(name)
-    } catch {
-      // Empty, and removed by the next settling at the latest.
-      try? home.points.removeFile(name)
-      guard error.systemCode == EFBIG else { throw StandbyError(error) }
-      throw .diskChanged(
-        disk: offered.disk,
-        detail: "it grew to \(offered.grid.sizeBytes) bytes, and the filesystem of \(path) cannot hold a "
-          + "file of that size: move the store to one that can")
-    }
-  }
-
   /// Enters disks that are new or come back, durably; both begin with a first copy.
   func enterDisks(_ offer: PassOffer) throws(StandbyError) {
     var (disks, kept) = (catalog.disks, catalog.kept)
@@ -105,7 +83,7 @@ extension Standby {
           CatalogDisk(
             disk: offered.disk, slot: offered.slot, fileStem: Self.freeStem(for: offered, among: disks),
             grid: offered.grid, keyID: offered.keyID, facts: offered.facts, state: .seeding,
-            isSuspect: false))
+            isSuspect: false, device: try takeDevice(for: offered)))
         continue
       }
       if disks[index].state == .ready { continue }

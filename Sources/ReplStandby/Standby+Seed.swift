@@ -15,7 +15,8 @@ extension Standby {
     try offer.check()
     try checkSeed(offer)
     try checkDisks(offer)
-    try checkFreeSpace()
+    try checkFloor()
+    try checkFit(offer)
     try enterDisks(offer)
     return try IncomingSeed(standby: self, offer: offer, readingSeconds: readingSeconds)
   }
@@ -32,6 +33,7 @@ extension Standby {
   public func knowsContent(of offered: PassOffer.Disk) -> Bool {
     guard let entry = catalog.disk(offered.disk), entry.state != .ready else { return true }
     // What cannot be asked is found when the disk is opened.
+    if entry.device != nil { return SeedingDisk.headStart(offered, self) != nil }
     guard (try? home.directory.contains(entry.flatFileName)) == true else { return true }
     return SeedingDisk.headStart(offered, self) != nil
   }
@@ -45,11 +47,5 @@ extension Standby {
         detail: "a seed of disk \(disk.disk), which recovery point \(newest.reference) holds: "
           + "it is brought by passes")
     }
-  }
-
-  private func checkFreeSpace() throws(StandbyError) {
-    guard try freeBytesAboveFloor() == 0 else { return }
-    let free = try storing { () throws(IOError) in try home.directory.freeBytes() }
-    throw .outOfSpace(path: path, neededBytes: store.freeSpaceFloorBytes + 1, freeBytes: free)
   }
 }

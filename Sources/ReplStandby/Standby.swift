@@ -26,6 +26,7 @@ public final class Standby {
   let store: StandbyStore
   let home: StandbyHome
   let maps: any StorageDirectory
+  let heldDevices = HeldDevices()
   private let lock: FileLock
   private let vm: VMID
   /// One look at a time: two at once would take each other for a failover.
@@ -54,10 +55,10 @@ public final class Standby {
   /// The point that the disks hold; nil before the first.
   public var disksPoint: PointReference? { catalog.heldPoint?.reference }
 
-  /// Bytes that a pass may still use.
+  /// Bytes that a pass may still use: above the floor, and not promised to a commit.
   public func freeBytesAboveFloor() throws(StandbyError) -> Int64 {
     let free = try storing { () throws(IOError) in try home.directory.freeBytes() }
-    return max(0, free - store.freeSpaceFloorBytes)
+    return max(0, free - store.freeSpaceFloorBytes - store.ledger.promisedBytes)
   }
 
   /// Changes the catalog durably. In memory it changes only when it did on the disk.

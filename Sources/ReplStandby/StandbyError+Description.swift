@@ -27,8 +27,29 @@ extension StandbyError {
       "disk \(disk): root \(found), expected \(expected): the pass cannot be committed"
     case .outOfSpace, .diverged, .inUse, .storage, .digest, .catalogDamaged, .journalDamaged, .newerFormat,
       .storeMissing, .duplicateVM, .filesRefused, .passEnded, .readingAgain, .pointLost, .pointRefused,
-      .notRepaired:
+      .notRepaired, .otherStore, .storageUnfit, .doesNotFit, .journalFull, .deviceRefused:
       storageDescription
+    }
+  }
+
+  private var placeDescription: String {
+    switch self {
+    case .otherStore(let path, let name, let expected, let found):
+      "\(path): the store \(found) is here, \(expected) was here before: another disk is mounted in its place; "
+        + "mount the right one"
+        + (name.map { "; if the store was replaced for good, run \"repl-receiver storage forget \($0)\"" }
+          ?? "; if the store was replaced for good, run \"repl-receiver storage forget\" for it and restart repl-receiver")
+    case .storageUnfit(let path, let detail):
+      "\(path): no standby can be kept here: \(detail): move the store to another filesystem "
+        + "(\"repl-receiver storage check\" tells what this one does)"
+    case .deviceRefused(let path, let detail): "device \(SafeText.printable(path)): \(detail)"
+    case .doesNotFit(let path, let needed, let free):
+      "\(path): files take all of their size at once here: the disks need \(needed) bytes more, \(free) are "
+        + "free above the floor: free some, or move the store to a filesystem with sparse files"
+    case .journalFull(let path, let needed, let budget):
+      "\(path): the journal of this pass would have \(needed) bytes, its budget is \(budget): nothing was "
+        + "changed; free space on the store or raise journal_budget; replication goes on by itself"
+    default: preconditionFailure("described above")
     }
   }
 
@@ -66,6 +87,7 @@ extension StandbyError {
     case .readingAgain(let disk, let done, let total):
       "disk \(disk): its first copy was cut off by a crash and is read again, \(done) of \(total) bytes so "
         + "far: it goes on by itself"
+    case .otherStore, .storageUnfit, .doesNotFit, .journalFull, .deviceRefused: placeDescription
     default: preconditionFailure("described above")
     }
   }

@@ -36,6 +36,16 @@ public enum StandbyError: ActionableError {
   case journalDamaged(path: String, detail: String)
   case newerFormat(path: String, found: Int, supported: Int)
   case storeMissing(path: String)
+  /// Another store than before lies in the place of one. `name`: as the configuration calls it.
+  case otherStore(path: String, name: String?, expected: StoreID, found: StoreID)
+  /// The storage cannot keep a standby safely.
+  case storageUnfit(path: String, detail: String)
+  /// A block device cannot hold a standby disk, or must not.
+  case deviceRefused(path: String, detail: String)
+  /// Files take all of their size at once here, and a disk's is not free.
+  case doesNotFit(path: String, neededBytes: Int64, freeBytes: Int64)
+  /// The journal of a pass became larger than it may.
+  case journalFull(path: String, neededBytes: Int64, budgetBytes: Int64)
   case duplicateVM(vm: VMID, paths: [String])
   /// The caller that makes descriptors and VMX could not make them, or made something that is not allowed.
   case filesRefused(detail: String)
@@ -57,7 +67,7 @@ public enum StandbyError: ActionableError {
     switch self {
     case .fenced, .notYours, .staleEpoch, .diskChanged, .diverged, .catalogDamaged, .journalDamaged,
       .newerFormat,
-      .duplicateVM:
+      .duplicateVM, .deviceRefused:
       .stopVM
     case .damagedBatch, .readingAgain: .retryPass
     case .storage(let error): error.remedy
@@ -66,7 +76,20 @@ public enum StandbyError: ActionableError {
     }
   }
 
-  public var isOutOfSpace: Bool { if case .outOfSpace = self { true } else { false } }
+  /// The store is not where it was; what it holds is not known.
+  public var isStoreGone: Bool {
+    switch self {
+    case .storeMissing, .otherStore: true
+    default: false
+    }
+  }
+
+  public var isOutOfSpace: Bool {
+    switch self {
+    case .outOfSpace, .doesNotFit, .journalFull: true
+    default: false
+    }
+  }
 }
 
 /// The files of a VM that travel whole.

@@ -33,6 +33,7 @@ extension StandbyStore {
   ///
   /// A recovery that fails (no space, diverged) does not keep it from being opened: see `Standby.recovery`.
   public func open(vm: VMID, waitSeconds: Double = 0) throws(StandbyError) -> Standby? {
+    try checkPresence()
     guard let name = try directoryName(of: vm) else { return nil }
     return try openDirectory(name, vm: vm, waitSeconds: waitSeconds)
   }
@@ -50,6 +51,7 @@ extension StandbyStore {
     guard displayName.utf8.count <= Limits.displayNameBytes else {
       throw .badOffer(detail: "a display name of \(displayName.utf8.count) bytes")
     }
+    try checkPresence()
     let lock = try Self.acquire(StandbyLayout.createLock, in: root, waitSeconds: 10)
     defer { withExtendedLifetime(lock) {} }
     // A catalog that cannot be read may be this VM's: a second standby of it must not come about.

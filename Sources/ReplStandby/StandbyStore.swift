@@ -10,7 +10,10 @@ public final class StandbyStore: Sendable {
   public let id: StoreID
   /// Bytes that stay free on the store whatever a pass would need.
   public let freeSpaceFloorBytes: Int64
-  let root: any StorageDirectory
+  let options: StoreOptions
+  let ledger = SpaceLedger()
+  /// Another one after the store was mounted anew.
+  private let currentRoot: Mutex<any StorageDirectory>
   let receiver: ReceiverID
   let time: any TimeSource
   let files: any StandbyFilesMaking
@@ -44,12 +47,13 @@ public final class StandbyStore: Sendable {
   /// Opens a store. Throws `.storeMissing` when `root` is none: most likely its file system is not mounted.
   public init(
     root: any StorageDirectory, state: any StorageDirectory, receiver: ReceiverID, time: any TimeSource,
-    files: any StandbyFilesMaking, freeSpaceFloorBytes: Int64,
+    files: any StandbyFilesMaking, freeSpaceFloorBytes: Int64, options: StoreOptions = StoreOptions(),
     retention: @escaping @Sendable (VMID, String) -> RetentionPolicy = { _, _ in .standard }
   ) throws(StandbyError) {
     guard let identity = try StoreIdentity.load(from: root) else { throw .storeMissing(path: root.path) }
     id = identity.store
-    self.root = root
+    self.options = options
+    currentRoot = Mutex(root)
     self.receiver = receiver
     self.time = time
     scan = FolderScan(time: time)
@@ -63,6 +67,9 @@ public final class StandbyStore: Sendable {
       return (maps, keys)
     }
   }
+
+  var root: any StorageDirectory { currentRoot.withLock { $0 } }
+  func replaceRoot(_ root: any StorageDirectory) { currentRoot.withLock { $0 = root } }
 
   /// Path of the store's directory, for messages and for starting standbys.
   public var path: String { root.path }

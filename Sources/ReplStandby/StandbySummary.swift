@@ -71,7 +71,7 @@ extension StandbyStore {
     do throws(StandbyError) {
       try StartCheck(
         files: files, directory: home.directory, sources: home.sources, catalog: catalog, point: point,
-        takesChanged: takesChanged
+        takesChanged: takesChanged, devices: options.devices
       ).run()
     } catch {
       // A point that was settled meanwhile has changed the disks.

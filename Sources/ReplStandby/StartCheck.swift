@@ -10,6 +10,8 @@ struct StartCheck {
   let point: RecoveryPoint
   /// Also a disk that somebody else wrote: its size must be right all the same.
   var takesChanged = false
+  /// Where disks may lie on devices.
+  let devices: StandbyDevices?
 
   func run() throws(StandbyError) {
     try StandbyHolders(directory: directory, fileNames: catalog.heldFileNames).check()
@@ -32,6 +34,10 @@ struct StartCheck {
         throw .catalogDamaged(
           path: directory.path,
           detail: "point \(point.reference) has disk \(member.disk), the catalog does not")
+      }
+      if let device = disk.device {
+        try checkDevice(device, disk, member)
+        continue
       }
       let path = "\(directory.path)/\(disk.flatFileName)"
       let (file, size): (any StorageFile, Int64)
@@ -60,6 +66,17 @@ struct StartCheck {
     if isSettling { return }
     if let change = try storing({ () throws(IOError) in try file.change(since: left) }) {
       throw .diverged(disk: disk.disk, page: nil, detail: "\(file.path): \(change)")
+    }
+  }
+
+  /// It may be in use by the pass that runs, or by the VM that was started: it is only looked at.
+  private func checkDevice(_ path: String, _ disk: CatalogDisk, _ member: DiskPoint) throws(StandbyError) {
+    let opener: any DeviceOpening = devices?.opener ?? MachineDevices()
+    let device = try Standby.opening(path) { () throws(IOError) in try opener.open(path, isWritable: false) }
+    guard device.sizeBytes >= member.grid.sizeBytes else {
+      throw .diverged(
+        disk: disk.disk, page: nil,
+        detail: "\(path) has \(device.sizeBytes) bytes, less than \(member.grid.sizeBytes)")
     }
   }
 }

@@ -2,7 +2,7 @@ import ReplIO
 import ReplModel
 
 /// The descriptor of a standby disk: a `monolithicFlat` VMDK over one flat file, for VMware's tools and QEMU
-/// alike.
+/// alike; or a `fullDevice` over a block device.
 ///
 /// It keeps the source's facts (geometry, adapter, `uuid`), has no parent, no change tracking, and a content
 /// ID of its own that the caller changes with every pass.
@@ -11,17 +11,23 @@ public struct StandbyDescriptor: Sendable {
   public let facts: DiskFacts
   public let extentFileName: String
   public let contentID: UInt32
+  /// The extent is a block device, and its "file name" an absolute path.
+  public let isOnDevice: Bool
 
   /// - Parameters:
   ///   - sizeBytes: of the disk; `text()` refuses what is not a whole number of sectors of 512 bytes.
   ///   - facts: of the source's disk; entries that are not known or not safe are left out.
-  ///   - extentFileName: of the flat file beside the descriptor, a plain name.
+  ///   - extentFileName: of the flat file beside the descriptor, a plain name; of a device its path.
   ///   - contentID: `CID`; anything but `ffffffff`, which means "no parent".
-  public init(sizeBytes: Int64, facts: DiskFacts, extentFileName: String, contentID: UInt32) {
+  ///   - isOnDevice: whether the disk lies on a block device (`fullDevice`).
+  public init(
+    sizeBytes: Int64, facts: DiskFacts, extentFileName: String, contentID: UInt32, isOnDevice: Bool = false
+  ) {
     self.sizeBytes = sizeBytes
     self.facts = facts
     self.extentFileName = extentFileName
     self.contentID = contentID
+    self.isOnDevice = isOnDevice
   }
 
   /// The same text for the same values.
@@ -32,7 +38,8 @@ public struct StandbyDescriptor: Sendable {
     var lines = [
       "# Disk DescriptorFile", "version=1", "encoding=\"UTF-8\"", "CID=\(Self.hex(contentID))",
       "parentCID=ffffffff",
-      "isNativeSnapshot=\"no\"", "createType=\"monolithicFlat\"", "", "# Extent description",
+      "isNativeSnapshot=\"no\"", "createType=\"\(isOnDevice ? "fullDevice" : "monolithicFlat")\"", "",
+      "# Extent description",
       "RW \(sizeBytes / Limits.sectorBytes) FLAT \"\(extentFileName)\" 0", "", "# The Disk Data Base", "#DDB",
       "",
     ]
@@ -47,10 +54,13 @@ public struct StandbyDescriptor: Sendable {
         "a VMDK has 1 to 2^37 sectors of \(Limits.sectorBytes) bytes; \(sizeBytes) bytes are not such a size")
     }
     let hasOddCharacter = extentFileName.utf8.contains { $0 < 0x20 || $0 == 0x7F || $0 == UInt8(ascii: "\"") }
-    guard FileName.isPlain(extentFileName), !hasOddCharacter else {
+    let isNameable = isOnDevice ? extentFileName.hasPrefix("/") : FileName.isPlain(extentFileName)
+    guard isNameable, !hasOddCharacter else {
       throw VMDKError(
         .badStandbyName, extentFileName,
-        "a descriptor can name only a file beside it, without quotes in the name")
+        isOnDevice
+          ? "a descriptor names a device by its absolute path, without quotes in it"
+          : "a descriptor can name only a file beside it, without quotes in the name")
     }
     guard contentID != .max else {
       throw VMDKError(

@@ -132,8 +132,9 @@ final class Pair: Sendable {
     settings.leaseWaits = current.withLock { $0.leaseWaits }
     let service = TargetService(
       receiver: ReceiverID(high: 7, low: 7), settings: settings,
-      stores: [("main", try store())], keys: keys, board: try StatusBoard(directory: nil), time: SystemTime(),
-      desk: try ProofDesk(identity: targetIdentity, state: receiver.disk("state")), report: { _ in })
+      stores: StoreShelf([("main", try store())]), keys: keys, board: try StatusBoard(directory: nil),
+      time: SystemTime(), desk: try ProofDesk(identity: targetIdentity, state: receiver.disk("state")),
+      report: { _ in })
     service.recover()
     current.withLock { $0.service = service }
   }

@@ -37,10 +37,12 @@ enum Bench {
     return machine
   }
 
-  static func store(on machine: SimulatedMachine, floor: Int64 = 0) throws -> StandbyStore {
+  static func store(
+    on machine: SimulatedMachine, floor: Int64 = 0, options: StoreOptions = StoreOptions()
+  ) throws -> StandbyStore {
     try StandbyStore(
       root: machine.disk("store"), state: machine.disk("state"), receiver: receiver, time: ManualTime(),
-      files: PlainFiles(), freeSpaceFloorBytes: floor, retention: { _, _ in twoPoints })
+      files: PlainFiles(), freeSpaceFloorBytes: floor, options: options, retention: { _, _ in twoPoints })
   }
 
   /// The newest point and the one before it.

@@ -30,7 +30,7 @@ struct Checks {
     for (index, disk) in Bench.diskIDs.enumerated() {
       let entry = try #require(standby.catalog.disk(disk))
       #expect(entry.grid == sender.grids[index], "\(context): size of disk \(index) in the catalog")
-      let bytes = try Bench.bytes(of: home.openFile(entry.flatFileName, .read))
+      let bytes = try Bench.bytes(of: standby.openDiskFile(entry, .read))
       #expect(
         isSame(bytes, sender.image.disks[index]),
         "\(context): disk \(index) is not that of \(point.reference)")

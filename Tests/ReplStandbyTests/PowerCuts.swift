@@ -22,19 +22,21 @@ struct PowerCuts: Sendable {
   let senders: [Sender]
   /// Every operation of the whole scenario.
   let cuts: [Cut]
+  private let places: Places
 
   /// `interrupted`: what begins before each pass and comes to nothing; the last of it is cut off, the others
   /// are suspended in good order.
-  init(_ senders: [Sender], interrupted: [[Sender]]) throws {
+  init(_ senders: [Sender], interrupted: [[Sender]], on places: Places = .files) throws {
     self.senders = senders
-    let machine = try Bench.machine()
+    self.places = places
+    let machine = try places.machine()
     let acknowledged = Mutex(0)
     let found = Mutex<[Cut]>([])
     machine.watch { moment in
       let count = acknowledged.withLock { $0 }
       found.withLock { $0.append(Cut(moment: moment, acknowledged: count)) }
     }
-    let store = try Bench.store(on: machine)
+    let store = try places.store(on: machine)
     for (index, sender) in senders.enumerated() {
       // As in life: every pass opens the standby anew, and some passes come to nothing first. Those saw
       // another view, so that what they leave is not what the next one brings.
@@ -53,7 +55,7 @@ struct PowerCuts: Sendable {
 
   /// Recovers and checks P1 and P2; answers the number of the pass that the standby holds.
   func recover(_ machine: SimulatedMachine, _ cut: Cut, _ context: String) throws -> Int {
-    let store = try Bench.store(on: machine)
+    let store = try places.store(on: machine)
     for result in try store.recoverAll() {
       if case .failure(let error) = result.outcome { Issue.record("\(context): \(error)") }
     }
@@ -63,6 +65,7 @@ struct PowerCuts: Sendable {
     }
     let number = try held(by: standby, cut, context)
     try Checks(senders).holdsItsNewestPoint(standby, on: machine, context)
+    try places.check(machine, context)
     return number
   }
 
@@ -76,7 +79,7 @@ struct PowerCuts: Sendable {
   }
 
   func finish(_ machine: SimulatedMachine, after number: Int, _ context: String) throws {
-    let store = try Bench.store(on: machine)
+    let store = try places.store(on: machine)
     let standby = try Bench.standby(in: store)
     for next in number..<senders.count { try senders[next].replicate(next + 1, to: standby) }
     try Checks(senders).holdsItsNewestPoint(
@@ -100,7 +103,7 @@ struct PowerCuts: Sendable {
     for (index, cut) in cuts.enumerated() where index % 3 == Int(seed) % 3 {
       let survivors = Survivors.random(seed: seed &* 1000 &+ UInt64(index))
       let machine = cut.moment.restart(survivors)
-      for (step, moment) in try Self.recoveryMoments(machine).enumerated() where step % 4 == index % 4 {
+      for (step, moment) in try recoveryMoments(machine).enumerated() where step % 4 == index % 4 {
         let again = Survivors.random(seed: seed &+ UInt64(step * 7919 + index))
         let context = "\(cut.moment), survivors \(survivors); then \(moment), survivors \(again)"
         _ = try recover(moment.restart(again), cut, context)
@@ -134,7 +137,7 @@ struct PowerCuts: Sendable {
     var nested = 0
     for (index, cut) in cuts.enumerated() where index % 2 == 0 {
       let machine = cut.moment.kill()
-      for (step, moment) in try Self.recoveryMoments(machine).enumerated() where step % 5 == index / 2 % 5 {
+      for (step, moment) in try recoveryMoments(machine).enumerated() where step % 5 == index / 2 % 5 {
         let survivors = index % 4 == 0 ? Survivors.none : .random(seed: UInt64(index * 1000 + step))
         let context = "killed before \(cut.moment); then \(moment), survivors \(survivors)"
         _ = try recover(moment.restart(survivors), cut, context)
@@ -144,10 +147,10 @@ struct PowerCuts: Sendable {
     return nested
   }
 
-  private static func recoveryMoments(_ machine: SimulatedMachine) throws -> [Moment] {
+  private func recoveryMoments(_ machine: SimulatedMachine) throws -> [Moment] {
     let moments = Mutex<[Moment]>([])
     machine.watch { moment in moments.withLock { $0.append(moment) } }
-    _ = try Bench.store(on: machine).recoverAll()
+    _ = try places.store(on: machine).recoverAll()
     machine.watch(nil)
     return moments.withLock { $0 }
   }

@@ -70,6 +70,23 @@ private func code(_ descriptor: StandbyDescriptor) throws -> VMDKError.Code {
   }
 
   @Test(
+    "a disk on a block device is a fullDevice that names the device; names that break the text are refused")
+  func onDevice() throws {
+    func descriptor(_ path: String) -> StandbyDescriptor {
+      StandbyDescriptor(
+        sizeBytes: 1 << 20, facts: source, extentFileName: path, contentID: 7, isOnDevice: true)
+    }
+    let text = try descriptor("/dev/mapper/dr-web01-0").text()
+    #expect(text.contains("\nRW 2048 FLAT \"/dev/mapper/dr-web01-0\" 0\n"), "\(text)")
+    let read = try VMDKDescriptor.parse(Array(text.utf8), path: "d.vmdk")
+    #expect(read.createType == .fullDevice && read.sectorCount == 2048)
+    #expect(read.extents.map(\.fileName) == ["/dev/mapper/dr-web01-0"])
+    for path in ["dev/sdb", "/dev/a\"b", "/dev/a\nb"] {
+      #expect(try code(descriptor(path)) == .badStandbyName)
+    }
+  }
+
+  @Test(
     "geometry and adapter are computed when the source has none or half of one",
     arguments: [
       (1 << 20, ["1", "64", "32"]), ((1 << 30) - 512, ["1023", "64", "32"]), (1 << 30, ["512", "128", "32"]),

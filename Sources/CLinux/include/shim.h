@@ -14,13 +14,22 @@ int repl_openat_beneath(int directory, const char *path, int flags, unsigned mod
 // fallocate's FALLOC_FL_* are macros with casts in some headers: fixed here.
 int repl_punch_hole(int fd, int64_t offset, int64_t length);
 
+// fallocate without flags: reserves space, and makes the file as large where it is smaller.
+int repl_reserve(int fd, int64_t offset, int64_t length);
+
+// O_DIRECT hides behind _GNU_SOURCE: opens beneath the directory and reads once, past the cache; -1 with errno.
+int repl_read_directly(int directory, const char *name, void *buffer, size_t length, int64_t offset);
+
+// posix_fadvise's POSIX_FADV_DONTNEED: what was synced is read from the storage the next time.
+void repl_drop_cache(int fd, int64_t offset, int64_t length);
+
 // lseek's SEEK_DATA and SEEK_HOLE hide behind _GNU_SOURCE.
 int64_t repl_seek_data(int fd, int64_t offset);
 int64_t repl_seek_hole(int fd, int64_t offset);
 
 // st_mtim is a macro-rich struct: nanoseconds as one number each.
 struct repl_file_status {
-  uint64_t device, inode, link_count;
+  uint64_t device, inode, link_count, special;
   int64_t size_bytes, allocated_bytes, modified_ns, changed_ns;
   uint32_t mode, uid;
 };
@@ -34,6 +43,10 @@ int repl_range_is_locked(int fd, int64_t offset, int64_t length);
 
 // BLKGETSIZE64 is a macro that Swift cannot read: the bytes of a block device, -1 with errno.
 int64_t repl_device_size(int fd);
+
+// BLKSSZGET and BLKROGET are such macros too: bytes of a logical sector; 1 when nothing may be written; -1 with errno.
+int repl_device_sector_bytes(int fd);
+int repl_device_is_read_only(int fd);
 
 // FICLONE is such a macro too: makes the file share all blocks of `source`.
 int repl_clone_file(int fd, int source);

@@ -1,0 +1,67 @@
+import ReplModel
+
+/// The keys of `vms`.
+extension ReceiverConfigSchema {
+  static let vmKeys = ["vm", "devices"]
+  static let maximumVMs = 4096
+  static let maximumDevices = 256
+
+  func vms(_ node: ConfigNode) -> [ReceiverConfig.VM]? {
+    guard let items = reader.list(node, count: 1...Self.maximumVMs, of: "VMs") else { return nil }
+    var vms: [ReceiverConfig.VM] = []
+    var names: [(value: String, node: ConfigNode)] = []
+    var devices: [(value: String, node: ConfigNode)] = []
+    for item in items {
+      guard let scope = reader.mapping(item, keys: Self.vmKeys, hint: "a mapping with vm and devices") else {
+        continue
+      }
+      let name = scope.required("vm", "vm: web01").flatMap { node -> String? in
+        guard let name = reader.text(node, limit: 256) else { return nil }
+        names.append((name, node))
+        return name
+      }
+      let found = scope.optional("devices").map { self.devices($0, all: &devices) } ?? [:]
+      if let name, let found { vms.append(ReceiverConfig.VM(name: name, devices: found)) }
+    }
+    reader.unique(names, as: "VM")
+    reader.unique(devices, as: "device")
+    return vms.count == items.count ? vms : nil
+  }
+
+  private func devices(
+    _ node: ConfigNode, all: inout [(value: String, node: ConfigNode)]
+  ) -> [DiskSlot: String]? {
+    guard case .mapping(let entries) = node.content, entries.count <= Self.maximumDevices else {
+      reader.problem(
+        node,
+        "expected at most \(Self.maximumDevices) pairs such as \"scsi0:0\": /dev/mapper/dr-web01, found "
+          + "\(node.kind)")
+      return nil
+    }
+    var devices: [DiskSlot: String] = [:]
+    for entry in entries {
+      let key = ConfigNode(position: entry.keyPosition, name: entry.value.name, content: .scalar(entry.key))
+      guard let slot = DiskSlot(entry.key) else {
+        reader.problem(key, "expected a disk's slot such as scsi0:0 or nvme0:1")
+        continue
+      }
+      guard let path = reader.path(entry.value) else { continue }
+      guard path.hasPrefix("/dev/") else {
+        reader.problem(entry.value, "expected a block device beneath /dev, such as /dev/mapper/dr-web01")
+        continue
+      }
+      guard devices.updateValue(path, forKey: slot) == nil else {
+        reader.problem(key, "the slot \(slot) is given twice")
+        continue
+      }
+      all.append((path, entry.value))
+    }
+    return devices.count == entries.count ? devices : nil
+  }
+
+  /// Nil within for `half`; nil when it is wrong.
+  func journalBudget(_ node: ConfigNode) -> Int64?? {
+    if case .scalar("half") = node.content { return .some(nil) }
+    return reader.bytes(node, in: (64 << 20)...(1 << 50)).map { .some($0) }
+  }
+}

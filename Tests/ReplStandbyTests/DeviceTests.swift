@@ -1,0 +1,143 @@
+import ReplIO
+import ReplModel
+import ReplTestKit
+import Testing
+
+@testable import ReplStandby
+
+/// Disks on block devices instead of files.
+@Suite("Disks on block devices") struct DeviceTests {
+  private static let slot = DiskSlot("scsi0:0")!
+
+  static let scenario: PowerCuts = {
+    do {
+      return try PowerCuts(
+        GrowthSweepTests.senders,
+        interrupted: [
+          [CrashSweepTests.variant], [CrashSweepTests.variant, GrowthSweepTests.senders[2]], [],
+        ],
+        on: .devices)
+    } catch { fatalError("\(error)") }
+  }()
+
+  @Test(
+    "power is cut at any operation of passes to devices, growth included: one committed point, nothing behind it",
+    arguments: [Survivors.none, .random(seed: 21)])
+  func singleCut(survivors: Survivors) throws {
+    #expect(Self.scenario.cuts.count > 250)
+    try Self.scenario.cutOnce(survivors, every: 3)
+  }
+
+  @Test("power is cut again during the recovery of disks on devices")
+  func cutDuringRecovery() throws {
+    #expect(try Self.scenario.cutDuringRecovery(seed: 4) > 50)
+  }
+
+  /// A machine with unclaimed devices.
+  private func machine(filled value: UInt8, bytes: Int = Places.deviceBytes) throws -> SimulatedMachine {
+    let machine = SimulatedMachine(disks: ["store", "state", "devices"])
+    _ = try StandbyStore.initialize(root: machine.disk("store"), time: ManualTime())
+    for index in 0..<2 { try SimulatedDevices.add(index, to: machine, filled: value, bytes: bytes) }
+    try Places.devices.store(on: machine).rememberKey(Bench.key)
+    return machine
+  }
+
+  private func refusal(
+    _ machine: SimulatedMachine, _ sender: Sender = CrashSweepTests.senders[0]
+  ) throws -> String {
+    let standby = try Bench.standby(in: Places.devices.store(on: machine))
+    let error = try #require(throws: StandbyError.self) { _ = try standby.beginPass(sender.offer(1)) }
+    guard case .deviceRefused = error else { throw error }
+    #expect(error.remedy == .stopVM)
+    return "\(error)"
+  }
+
+  @Test("an empty device is taken as it is; its disk is whole, and no file is made for it")
+  func empty() throws {
+    let machine = try machine(filled: 0)
+    let store = try Places.devices.store(on: machine)
+    let standby = try Bench.standby(in: store)
+    try CrashSweepTests.senders[0].replicate(1, to: standby)
+    try Checks(CrashSweepTests.senders).holdsItsNewestPoint(standby, on: machine, "on devices")
+    #expect(standby.catalog.disks.map(\.device) == [Places.path(0), Places.path(1)])
+    #expect(try !standby.home.directory.entryNames().contains { $0.hasSuffix("-flat.vmdk") })
+    try standby.checkStartable()
+  }
+
+  @Test("a device that holds something is refused with what it looks like, until it is claimed")
+  func foreign() throws {
+    let machine = try machine(filled: 0)
+    let file = try machine.disk("devices").openFile("web01-0", .readWrite)
+    try Array("XFSB".utf8).withUnsafeBytes { try file.write($0, at: 0) }
+    try file.sync()
+    let text = try refusal(machine)
+    #expect(text.contains("XFS filesystem") && text.contains("storage claim /dev/web01-0"), "\(text)")
+    #expect(try Bench.bytes(of: file).prefix(4) == Array("XFSB".utf8)[...], "it was written")
+    try Places.devices(of: machine).claim(
+      Places.path(0), vm: "web 01", slot: Self.slot, at: ManualTime().wallTime())
+    let standby = try Bench.standby(in: Places.devices.store(on: machine))
+    try CrashSweepTests.senders[0].replicate(1, to: standby)
+    try Checks(CrashSweepTests.senders).holdsItsNewestPoint(standby, on: machine, "claimed")
+  }
+
+  @Test("a device that is too small is refused at the offer with both sizes, and nothing is written")
+  func small() throws {
+    let machine = try machine(filled: 0, bytes: 1 << 20)
+    let before = machine.operationCount
+    let text = try refusal(machine)
+    #expect(text.contains("1048576") && text.contains("1050112"), "\(text)")
+    let bytes = try Bench.bytes(of: machine.disk("devices").openFile("web01-0", .read))
+    #expect(bytes.allSatisfy { $0 == 0 } && machine.operationCount > before)
+  }
+
+  @Test("a disk that outgrows its device is refused at the offer; the standby stays at its point")
+  func outgrown() throws {
+    let machine = try machine(filled: 0, bytes: (1 << 20) + 4096)
+    let standby = try Bench.standby(in: Places.devices.store(on: machine))
+    try CrashSweepTests.senders[0].replicate(1, to: standby)
+    let error = try #require(throws: StandbyError.self) {
+      _ = try standby.beginPass(GrowthSweepTests.senders[1].offer(2))
+    }
+    guard case .deviceRefused = error else { throw error }
+    #expect("\(error)".contains("enlarge the device"))
+    try Checks(CrashSweepTests.senders).holdsItsNewestPoint(standby, on: machine, "outgrown")
+    try CrashSweepTests.senders[1].replicate(2, to: standby)
+    try Checks(CrashSweepTests.senders).holdsItsNewestPoint(standby, on: machine, "in its old size")
+  }
+
+  @Test("a device that holds another disk is not taken, nor claimed")
+  func taken() throws {
+    let machine = try machine(filled: 0)
+    let standby = try Bench.standby(in: Places.devices.store(on: machine))
+    try CrashSweepTests.senders[0].replicate(1, to: standby)
+    let error = try #require(throws: StandbyError.self) {
+      try Places.devices(of: machine).claim(
+        Places.path(0), vm: "db 01", slot: Self.slot, at: ManualTime().wallTime())
+    }
+    #expect("\(error)".contains("it holds disk scsi0:0 of web 01 already"), "\(error)")
+  }
+
+  @Test("a disk that is in a file is not moved to a device that the configuration names later")
+  func moved() throws {
+    let machine = try machine(filled: 0)
+    let inFiles = try Bench.standby(in: Bench.store(on: machine))
+    try CrashSweepTests.senders[0].replicate(1, to: inFiles)
+    _ = consume inFiles
+    #expect(try refusal(machine, CrashSweepTests.senders[1]).contains("disk remove"))
+  }
+
+  @Test("a removed disk leaves its device as it is, and free for others after a claim")
+  func removed() throws {
+    let machine = try machine(filled: 0)
+    let standby = try Bench.standby(in: Places.devices.store(on: machine))
+    try CrashSweepTests.senders[0].replicate(1, to: standby)
+    try standby.update { catalog in
+      catalog.disks[1].state = .detached
+      catalog.kept = []
+    }
+    let before = try Bench.bytes(of: machine.disk("devices").openFile("web01-1", .read))
+    try standby.removeDisk(Bench.diskIDs[1])
+    #expect(try Bench.bytes(of: machine.disk("devices").openFile("web01-1", .read)) == before)
+    #expect(try Places.devices(of: machine).claims.all().map(\.device) == [Places.path(0)])
+  }
+}
