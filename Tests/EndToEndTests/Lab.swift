@@ -14,16 +14,20 @@ final class Lab {
   var diskNames: [String] = []
 
   var sourceFolder: String { "\(folder)/primary/\(vmName)" }
-  var storeFolder: String { "\(folder)/dr" }
+  let storeFolder: String
   var senderConfig: String { "\(folder)/sender.yaml" }
   var receiverConfig: String { "\(folder)/receiver.yaml" }
 
-  /// `parent` is a folder for the lab, when it is neither the temporary one nor on `mount`.
-  init(vmName: String = "web01", on mount: LoopMount? = nil, in parent: String? = nil) throws {
+  /// `parent` is a folder for the lab, when it is neither the temporary one nor on `mount`; `store` where the DR
+  /// site keeps its standbys, when that is not in the lab's folder.
+  init(
+    vmName: String = "web01", on mount: LoopMount? = nil, in parent: String? = nil, store: String? = nil
+  ) throws {
     self.vmName = vmName
     self.mount = mount
     let parent = (parent ?? mount?.path).map { $0 + "/" } ?? NSTemporaryDirectory()
     folder = parent + "vmrepl-lab-\(UUID().uuidString.prefix(8))"
+    storeFolder = store ?? "\(folder)/dr"
     port = try Self.freePort()
     for name in ["primary/\(vmName)", "dr"] {
       try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
