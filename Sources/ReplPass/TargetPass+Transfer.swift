@@ -84,17 +84,13 @@ extension TargetPass {
     self.incoming = nil
     isSettled = true
     noteSettled(point)
-    if untold == nil {
-      do throws(PassError) { try conversation.send(Settled(reference: point.reference)) } catch {
-        untold = error
-      }
-    }
-    // The sender knows already: it does not wait for what this may take.
-    applyRetention()
     if let untold { throw untold }
+    try conversation.send(Settled(reference: point.reference))
   }
 
-  private func applyRetention() {
+  /// Drops what is not kept any more, when the sender has left: it does not wait for what this may take.
+  func applyRetention() {
+    guard isSettled, offer.purpose == .pass else { return }
     do throws(StandbyError) {
       let report = try standby.applyRetention()
       noteDropped(report.dropped, overBudgetBytes: report.overBudgetBytes)

@@ -61,7 +61,10 @@ final class TargetPass {
   /// Ends with the peer's goodbye. What was acknowledged is kept for the next try when anything is thrown.
   func run() throws(PassError) {
     let watch = FailoverWatch(standby: standby, connection: conversation.connection)
-    defer { watch.end() }
+    defer {
+      watch.end()
+      applyRetention()
+    }
     do throws(PassError) {
       try accept()
       while try handle(try conversation.receive()) {}

@@ -43,7 +43,8 @@ struct PointStandby: ParsableArguments {
 
 /// One point as `--json` shows it.
 struct PointOutput: Encodable {
-  let point: PointReference
+  /// As people write it: `1.42`.
+  let point: String
   let frozenAt: WallTime
   let committedAt: WallTime
   let ageSeconds: Double
@@ -61,7 +62,7 @@ struct PointOutput: Encodable {
   let problem: String?
 
   init(_ report: PointReport, now: WallTime) {
-    point = report.point.reference
+    point = "\(report.point.reference)"
     frozenAt = report.point.frozenAt
     committedAt = report.point.committedAt
     ageSeconds = now.seconds(since: report.point.frozenAt)

@@ -30,7 +30,7 @@ struct PointsMountCommand: AsyncParsableCommand {
   var json = false
 
   private struct Output: Encodable {
-    let point: PointReference
+    let point: String
     let directory: String
     let files: [String]
     let isReflink: Bool
@@ -63,7 +63,7 @@ struct PointsMountCommand: AsyncParsableCommand {
     try folder.finish(result.files)
     bar.clear()
     return Output(
-      point: wanted, directory: folder.directory.path, files: result.files, isReflink: result.isReflink,
+      point: "\(wanted)", directory: folder.directory.path, files: result.files, isReflink: result.isReflink,
       isVerified: result.isVerified)
   }
 }

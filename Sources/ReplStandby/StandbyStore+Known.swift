@@ -31,7 +31,7 @@ extension StandbyStore {
 
   func forgetDirectory(of vm: VMID) { known.withLock { $0[vm] = nil } }
 
-  private func rememberedVM(in directory: String) -> VMID? {
+  func rememberedVM(in directory: String) -> VMID? {
     known.withLock { known in known.first { $0.value.directory == directory }?.key }
   }
 
