@@ -91,7 +91,8 @@ final class StorageLab {
       #expect(descriptor.contains("createType=\"fullDevice\""), "\(context)")
       #expect(
         descriptor.contains("RW \(wanted.count / 512) FLAT \"\(device)\" 0"), "\(context): \(descriptor)")
-      let found = try #require(FileHandle(forReadingAtPath: device)?.readToEnd())
+      let handle = try #require(FileHandle(forReadingAtPath: device))
+      let found = try #require(try handle.readToEnd())
       #expect(found.prefix(wanted.count) == wanted, "disk \(disk) \(context)")
       // A disk that grew may have taken what was behind it before.
       let behind = max(wanted.count, disk == 0 ? Self.grownMiB * Self.mebibyte : 0)
