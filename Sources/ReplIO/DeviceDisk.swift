@@ -1,7 +1,8 @@
 import ReplModel
 import Synchronization
 
-/// A disk at the beginning of a block device that may be larger. What is behind it is never touched, until the
+/// A disk at the beginning of a block device that may be larger. What is behind it is never touched,
+/// until the
 /// disk grows into it.
 public final class DeviceDisk: StorageFile {
   /// Smaller ranges are written: discarding costs more.

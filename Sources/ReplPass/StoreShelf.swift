@@ -33,6 +33,7 @@ public final class StoreShelf: Sendable {
   /// Those that are open, in the order of the configuration.
   var stores: [(name: String, store: StandbyStore)] {
     places.withLock { places in
+      // Why it is not open is told by `missing`.
       places.compactMap { place in (try? place.found.get()).map { (place.name, $0) } }
     }
   }

@@ -10,8 +10,9 @@ struct StorageCheckCommand: AsyncParsableCommand {
     commandName: "check",
     abstract: "Try what the storage of a store does, and say what follows from it.",
     discussion: """
-      Everything is done once in a hidden folder beneath the store, read back and removed: it writes a few MiB and
-      takes a second or two. Without a store, block devices that the configuration names are looked at as well;
+      Everything is done once in a hidden folder beneath the store, read back and removed: it writes
+      a few MiB and takes a second or two. Without a store, block devices that the configuration names
+      are looked at as well;
       nothing is written there. Ends with 1 when something cannot be used.
       """)
 

@@ -11,7 +11,8 @@ struct StorageClaimCommand: AsyncParsableCommand {
     commandName: "claim",
     abstract: "Give a block device, whatever it holds, to a disk of a VM.",
     discussion: """
-      An empty device is taken as the configuration says. One that holds something is refused until it is claimed
+      An empty device is taken as the configuration says. One that holds something is refused until it
+      is claimed
       with this command. Shows what is on the device and asks; without a terminal to ask on, --yes is needed.
       """)
 

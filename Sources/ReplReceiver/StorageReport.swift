@@ -13,11 +13,11 @@ enum StorageReport {
     [
       Line(
         trait: "filesystem", found: traits.filesystem,
-        meaning: "for your information: nothing is decided by it"),
+        meaning: "nothing is decided by it"),
       sparse(traits), holes(traits),
       Line(
         trait: "hole map", found: yes(traits.tellsHoles),
-        meaning: traits.tellsHoles ? "empty parts are skipped when disks are read" : "disks are read in full"),
+        meaning: traits.tellsHoles ? "empty parts are not read" : "disks are read in full"),
       Line(
         trait: "fallocate", found: yes(traits.reservesSpace),
         meaning: "not used: disks stay thin where they can"),

@@ -42,7 +42,8 @@ struct Stores: Sendable {
     return opened.stores
   }
 
-  /// Opens one store and remembers its identity; refuses another store than was here before. `traits` of a probe
+  /// Opens one store and remembers its identity; refuses another store than was here before. `traits`
+  /// of a probe
   /// just made; nil: those remembered.
   func open(_ store: ReceiverConfig.Store, traits: StorageTraits?) throws(StandbyError) -> StandbyStore {
     let (id, held) = try check(store)
@@ -75,8 +76,8 @@ struct Stores: Sendable {
       opener: MachineDevices(), state: state)
   }
 
-  /// The identity of the store at a path and what is remembered of it. Nothing is written: what is there may be
-  /// anything.
+  /// The identity of the store at a path and what is remembered of it. Nothing is written: anything
+  /// may be there.
   func check(_ store: ReceiverConfig.Store) throws(StandbyError) -> (StoreID, StorageTraits?) {
     guard let id = try StandbyStore.identity(of: try Self.root(store.path)) else {
       throw .storeMissing(path: store.path)

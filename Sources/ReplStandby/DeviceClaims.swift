@@ -1,7 +1,8 @@
 import ReplIO
 import ReplModel
 
-/// Which block devices hold which disks, over all stores of a receiver: a device has no place for a mark of its
+/// Which block devices hold which disks, over all stores of a receiver: a device has no place for a
+/// mark of its
 /// own. Kept in the state directory.
 public struct DeviceClaims: Sendable {
   /// One device.
@@ -32,6 +33,7 @@ public struct DeviceClaims: Sendable {
     StateFile(name: "devices.json", state: state, limitBytes: Self.limitBytes, formatVersion: 1)
   }
 
+  /// Every device that is taken or claimed.
   public func all() throws(StandbyError) -> [Claim] { try file.load() ?? [] }
 
   /// Enters a claim durably in place of the one of the same device. Throws `.deviceRefused` when another disk

@@ -91,7 +91,8 @@ extension Standby {
         + "\(entry.disk)\", and include it again")
   }
 
-  /// The device of a new disk, taken for it durably before its first byte; nil for a file. Throws when it holds
+  /// The device of a new disk, taken for it durably before its first byte; nil for a file. Throws when
+  /// it holds
   /// something that nobody gave away.
   func takeDevice(for offered: PassOffer.Disk) throws(StandbyError) -> String? {
     guard let path = plannedDevice(offered), let devices = store.options.devices else { return nil }
@@ -148,7 +149,8 @@ extension StandbyDevices {
       try Standby.opening(path) { () throws(IOError) in try opener.open(path, isWritable: true) })
   }
 
-  /// Notes durably that a device may be overwritten for a disk, whatever it holds. Throws when a disk is on it
+  /// Notes durably that a device may be overwritten for a disk, whatever it holds. Throws when a disk
+  /// is on it
   /// already, or when somebody uses it.
   public func claim(_ path: String, vm: String, slot: DiskSlot, at: WallTime) throws(StandbyError) {
     let device = try Standby.opening(path) { () throws(IOError) in try opener.open(path, isWritable: true) }

@@ -34,6 +34,7 @@ extension Standby {
     guard let entry = catalog.disk(offered.disk), entry.state != .ready else { return true }
     // What cannot be asked is found when the disk is opened.
     if entry.device != nil { return SeedingDisk.headStart(offered, self) != nil }
+    // The same.
     guard (try? home.directory.contains(entry.flatFileName)) == true else { return true }
     return SeedingDisk.headStart(offered, self) != nil
   }

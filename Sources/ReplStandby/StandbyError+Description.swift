@@ -35,10 +35,12 @@ extension StandbyError {
   private var placeDescription: String {
     switch self {
     case .otherStore(let path, let name, let expected, let found):
-      "\(path): the store \(found) is here, \(expected) was here before: another disk is mounted in its place; "
+      "\(path): the store \(found) is here, \(expected) was here before: another disk is mounted in "
+        + "its place; "
         + "mount the right one"
         + (name.map { "; if the store was replaced for good, run \"repl-receiver storage forget \($0)\"" }
-          ?? "; if the store was replaced for good, run \"repl-receiver storage forget\" for it and restart repl-receiver")
+          ?? "; if the store was replaced for good, run \"repl-receiver storage forget\" for it "
+          + "and restart repl-receiver")
     case .storageUnfit(let path, let detail):
       "\(path): no standby can be kept here: \(detail): move the store to another filesystem "
         + "(\"repl-receiver storage check\" tells what this one does)"

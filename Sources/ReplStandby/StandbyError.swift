@@ -84,6 +84,7 @@ public enum StandbyError: ActionableError {
     }
   }
 
+  /// More space, and nothing else, is needed.
   public var isOutOfSpace: Bool {
     switch self {
     case .outOfSpace, .doesNotFit, .journalFull: true

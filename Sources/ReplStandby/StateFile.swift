@@ -1,8 +1,8 @@
-import Glibc
 import ReplIO
 import ReplModel
 
-/// A small JSON file of the state directory that the daemon and commands change: one at a time, by what stands
+/// A small JSON file of the state directory that the daemon and commands change: one at a time, by what
+/// stands
 /// in it then, and replaced atomically.
 struct StateFile<Content: Codable & Equatable> {
   private struct Version: Decodable { let format: Int }
@@ -57,12 +57,6 @@ struct StateFile<Content: Codable & Equatable> {
   }
 
   private func lock() throws(StandbyError) -> FileLock {
-    // The system's clock: what is waited for is another process.
-    let deadline = Deadline(seconds: Self.lockSeconds)
-    while true {
-      if let lock = try storing({ () throws(IOError) in try state.tryLock("\(name).lock") }) { return lock }
-      if deadline.hasPassed { throw .lockHeld(path: "\(path).lock") }
-      usleep(20_000)
-    }
+    try StandbyStore.acquire("\(name).lock", in: state, waitSeconds: Self.lockSeconds)
   }
 }

@@ -8,7 +8,8 @@ public struct StoreOptions: Sendable {
   public var traits: StorageTraits?
   /// Bytes that the journal of one pass may have; nil: half of what is free above the floor when it begins.
   public var journalBudgetBytes: Int64?
-  /// Opens the store's path anew, to see whether it still leads to the same folder; nil where it cannot change.
+  /// Opens the store's path anew, to see whether it still leads to the same folder; nil where it cannot
+  /// change.
   public var reopen: (@Sendable () throws(StandbyError) -> any StorageDirectory)?
 
   /// Block devices that disks may lie on; nil: there are none.

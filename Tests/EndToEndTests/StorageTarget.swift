@@ -25,7 +25,8 @@ enum StorageTarget: String, CaseIterable, CustomTestStringConvertible {
   fileprivate var sizeMiB: Int { self == .xfs ? 320 : 192 }
 }
 
-/// Such a storage, mounted for one test and undone with it. What a killed test left is undone by the next one.
+/// Such a storage, mounted for one test and undone with it. What a killed test left is undone by the
+/// next one.
 final class MountedTarget {
   private static let prefix = "vmrepl-target-"
 

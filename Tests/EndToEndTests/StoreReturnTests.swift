@@ -11,7 +11,7 @@ extension EndToEnd {
     }
 
     @Test(
-      "a store that comes late, goes away and comes back is used without a restart; nothing is made in its mount point"
+      "a store that comes late, goes away and comes back needs no restart; its mount point stays empty"
     )
     func unmounted() throws {
       let storage = try StorageLab(.ext4, seed: 1)

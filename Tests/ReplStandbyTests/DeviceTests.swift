@@ -21,7 +21,7 @@ import Testing
   }()
 
   @Test(
-    "power is cut at any operation of passes to devices, growth included: one committed point, nothing behind it",
+    "power is cut at any operation of passes to devices: one committed point, nothing behind it",
     arguments: [Survivors.none, .random(seed: 21)])
   func singleCut(survivors: Survivors) throws {
     #expect(Self.scenario.cuts.count > 250)
