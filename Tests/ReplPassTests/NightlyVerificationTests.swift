@@ -60,7 +60,7 @@ import Testing
     let service = TargetService(
       receiver: ReceiverID(high: 7, low: 7),
       settings: TargetSettings(productVersion: "0.1.0", rpoSeconds: 900, storeOfPeer: [:]),
-      stores: [("main", store)],
+      stores: StoreShelf([("main", store)]),
       keys: TargetKeys(directory: try machine.disk("state").createDirectory("sender-keys")),
       board: try StatusBoard(directory: nil), time: SystemTime(), report: report)
     try service.loadBoard()
