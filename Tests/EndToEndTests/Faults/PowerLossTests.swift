@@ -75,7 +75,7 @@ final class PowerLossRecording {
     vm = try VersionedVM(lab, seed: seed)
     site = folder + "/fs"
     try FileManager.default.createDirectory(atPath: site, withIntermediateDirectories: true)
-    let disk = try LoggedDisk(filesystem, sizeMiB: 64, mountPoint: site)
+    let disk = try LoggedDisk(filesystem, sizeMiB: 512, mountPoint: site)
     try FileManager.default.removeItem(atPath: lab.storeFolder)
     for name in ["dr", "receiver-state"] {
       try FileManager.default.createDirectory(atPath: "\(site)/\(name)", withIntermediateDirectories: true)

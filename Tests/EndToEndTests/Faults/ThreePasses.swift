@@ -10,7 +10,8 @@ final class ThreePasses {
   let place: ImageMount
 
   init(seed: UInt64) throws {
-    place = try ImageMount(sizeMiB: 64)
+    // Sparse. Putting a point together asks for a reserve of 256 MiB.
+    place = try ImageMount(sizeMiB: 512)
     lab = try Lab(in: place.path)
     vm = try VersionedVM(lab, seed: seed)
     try lab.configure(receiver: VersionedVM.retention)

@@ -158,6 +158,19 @@ final class VersionedVM {
   private struct Row: Decodable {
     let point: String
     let problem: String?
+
+    private enum Key: CodingKey { case point, problem }
+
+    /// The point is written as text, or as its two numbers.
+    init(from decoder: any Decoder) throws {
+      let fields = try decoder.container(keyedBy: Key.self)
+      if let text = try? fields.decode(String.self, forKey: .point) {
+        point = text
+      } else {
+        point = "\(try fields.decode(PointReference.self, forKey: .point))"
+      }
+      problem = try fields.decodeIfPresent(String.self, forKey: .problem)
+    }
   }
 
   /// Throws when a point that is kept is not exactly its version, or when one of the newest two is missing.
@@ -174,7 +187,8 @@ final class VersionedVM {
     }
     for (row, number) in zip(rows, numbers) {
       if let problem = row.problem { throw ToolFailure(text: "point \(row.point): \(problem)") }
-      let folder = "\(lab.folder)/point-\(number)"
+      let folder = NSTemporaryDirectory() + "vmrepl-point-\(UUID().uuidString)"
+      // Best effort: a leftover in the temporary folder harms nobody.
       defer { try? FileManager.default.removeItem(atPath: folder) }
       try Tool.must(
         command + ["mount", lab.vmName, "--point", row.point, "--to", folder, "--config", lab.receiverConfig])
