@@ -3,9 +3,10 @@ import ReplModel
 
 extension Standby {
   /// Data files of the newest point that are not there, or have another size than replication left them with.
+  /// A device is looked at whenever it is opened.
   public func misshapenDisks() throws(StandbyError) -> [(disk: CatalogDisk, found: String)] {
     var found: [(disk: CatalogDisk, found: String)] = []
-    for entry in catalog.disks where entry.state == .ready {
+    for entry in catalog.disks where entry.state == .ready && entry.device == nil {
       let isThere = try storing { () throws(IOError) in try home.directory.contains(entry.flatFileName) }
       guard isThere else {
         found.append((entry, "is gone"))

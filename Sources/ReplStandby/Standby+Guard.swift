@@ -17,8 +17,9 @@ extension Standby {
     }
   }
 
-  /// The data file of a disk as it is now.
+  /// The data file of a disk as it is now. Nil for a device, which keeps no times.
   func generation(of entry: CatalogDisk) throws(StandbyError) -> FileGeneration? {
+    if entry.device != nil { return nil }
     let file = try storing { () throws(IOError) in
       try home.directory.openFile(entry.flatFileName, .read)
     }
@@ -27,7 +28,7 @@ extension Standby {
 
   /// As `checkUntouched`, for a disk that belongs to no point.
   func checkSeedUntouched(_ disk: DiskID) throws(StandbyError) {
-    guard let entry = catalog.disk(disk), entry.generation != nil else { return }
+    guard let entry = catalog.disk(disk), entry.generation != nil, entry.device == nil else { return }
     let file = try storing { () throws(IOError) in
       try home.directory.openFile(entry.flatFileName, .read)
     }
