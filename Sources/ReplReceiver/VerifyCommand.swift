@@ -18,10 +18,10 @@ struct VerifyCommand: AsyncParsableCommand {
       With --repair, pages that differ are wanted: the next pass sends exactly those besides its own changes,
       and older points that need them are marked damaged until then.
 
-      With --source, the source is read as well: a receiver cannot dial, so this leaves a request that the next
-      pass of the VM's sender carries out. After its commit both sides read all of their disks again, believing
-      no map, no hint and no cache, and sign what they found. The statement is kept at both sides (statements/
-      in the state directory); `repl-receiver statement check FILE` checks one.
+      With --source, the source is read as well: a receiver cannot dial, so this leaves a request that the
+      next pass of the VM's sender carries out. After its commit both sides read all of their disks again,
+      believing no map, no hint and no cache, and sign what they found. The statement is kept at both sides
+      (statements/ in the state directory); `repl-receiver statement check FILE` checks one.
 
       Ends with 0 when everything that was read is identical, with 1 when something differs, with 74 when the
       answer is open because something could not be read or compared, with 65 when an older point is damaged

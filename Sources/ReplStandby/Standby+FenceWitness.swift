@@ -35,7 +35,8 @@ extension StandbyStore {
   /// which one is to be made, promoted perhaps. A folder without disks was left by a creation that was cut
   /// off.
   func checkNoOrphan() throws(StandbyError) {
-    // Folders of known standbys are left alone: they have a catalog, and one that hangs must not keep us here.
+    // Folders of known standbys are left alone: they have a catalog, and one that hangs must not keep us
+    // here.
     for name in try storing({ () throws(IOError) in try root.entryNames() })
     where !name.hasPrefix(".") && rememberedVM(in: name) == nil {
       guard summary(of: name) == nil, let names = orphanedNames(in: name) else { continue }

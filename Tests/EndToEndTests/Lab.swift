@@ -18,8 +18,8 @@ final class Lab {
   var senderConfig: String { "\(folder)/sender.yaml" }
   var receiverConfig: String { "\(folder)/receiver.yaml" }
 
-  /// `parent` is a folder for the lab, when it is neither the temporary one nor on `mount`; `store` where the DR
-  /// site keeps its standbys, when that is not in the lab's folder.
+  /// `parent` is a folder for the lab, when it is neither the temporary one nor on `mount`; `store` where the
+  /// DR site keeps its standbys, when that is not in the lab's folder.
   init(
     vmName: String = "web01", on mount: LoopMount? = nil, in parent: String? = nil, store: String? = nil
   ) throws {

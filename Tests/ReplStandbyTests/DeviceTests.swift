@@ -46,7 +46,7 @@ import Testing
     _ machine: SimulatedMachine, _ sender: Sender = CrashSweepTests.senders[0]
   ) throws -> String {
     let standby = try Bench.standby(in: Places.devices.store(on: machine))
-    let error = try #require(throws: StandbyError.self) { _ = try standby.beginPass(sender.offer(1)) }
+    let error = try #require(throws: StandbyError.self) { _ = try standby.beginPass(sender.offer(7)) }
     guard case .deviceRefused = error else { throw error }
     #expect(error.remedy == .stopVM)
     return "\(error)"

@@ -41,6 +41,7 @@ import Testing
     }
     _ = try pass.commit(CommitClaims(disks: claims))
     try pass.settle()
+    _ = try standby.applyRetention()
   }
 
   private func refusal(_ body: () throws -> Void) -> String {

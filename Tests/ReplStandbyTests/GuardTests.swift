@@ -56,7 +56,7 @@ import Testing
   }
 
   private func expectDiverged(_ standby: Standby, saying text: String) throws {
-    let error = #expect(throws: StandbyError.self) { _ = try standby.beginPass(second.offer(2)) }
+    let error = #expect(throws: StandbyError.self) { _ = try standby.beginPass(second.offer(9)) }
     guard case .diverged(_, _, let detail)? = error else { throw error ?? .storeMissing(path: "?") }
     #expect(detail.contains(text), "\(detail)")
     #expect(standby.catalog.divergence?.detail.contains(text) == true)
