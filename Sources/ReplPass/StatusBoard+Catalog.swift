@@ -65,7 +65,10 @@ extension VMStatus {
   /// Points, disks and state as the catalog has them; `pending` is committed and not in it yet. A pass that
   /// runs keeps its state, and a failure stays until a success; fence and divergence outdo both.
   mutating func describe(_ catalog: Catalog, pending: RecoveryPoint? = nil, isSettling: Bool) {
-    describePoints(catalog.points + (pending.map { [$0] } ?? []))
+    // What is committed and cannot be brought into a disk that somebody else wrote is no point to start: the
+    // lag goes on rising.
+    let reachable = catalog.divergence == nil ? pending : nil
+    describePoints(catalog.points + (reachable.map { [$0] } ?? []))
     describeDisks(catalog.disks)
     describeVerification(catalog)
     suspicion = catalog.suspicion.map { Doubt(since: $0.at, pageCount: $0.pageCount, detail: $0.detail) }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ReplFailover
 import ReplIO
 import ReplModel
@@ -90,18 +89,5 @@ struct AdoptCommand: AsyncParsableCommand {
     lines.append("keep      every page that is what recovery point \(newest) says")
     lines.append("repair    every other page with the next pass: what somebody else wrote there is lost")
     return lines
-  }
-}
-
-/// Asks before something is done that cannot be taken back.
-enum Confirmation {
-  static func ask(_ isGiven: Bool, _ consequence: String) throws {
-    if isGiven { return }
-    guard isatty(STDIN_FILENO) == 1 else {
-      throw Failure.exit(
-        .refused, "not confirmed: there is no terminal to ask on; use --yes; \(consequence)")
-    }
-    Terminal.say("Type yes to go on: ")
-    guard readLine() == "yes" else { throw Failure.exit(.refused, "not confirmed: \(consequence)") }
   }
 }

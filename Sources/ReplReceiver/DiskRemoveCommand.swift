@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ReplFailover
 import ReplIO
 import ReplModel
@@ -40,7 +39,7 @@ struct DiskRemoveCommand: AsyncParsableCommand {
       try show(report, found)
       if let refusal = report.refusal { throw Failure.exit(.refused, refusal) }
       if plan { return }
-      try confirm()
+      try Confirmation.ask(yes, "nothing was removed")
       guard let opened = try found.store.open(vm: found.catalog.vm, waitSeconds: Self.lockWaitSeconds) else {
         throw Failure.exit(.badData, "the standby of \(SafeText.printable(standby.vm)) is gone")
       }
@@ -104,15 +103,5 @@ struct DiskRemoveCommand: AsyncParsableCommand {
         ? "after   its first copy is under way: if the VM still has it, it begins anew"
         : "after   the copy is gone for good; if the VM gets the disk again, it is copied anew")
     return lines
-  }
-
-  private func confirm() throws {
-    if yes { return }
-    guard isatty(STDIN_FILENO) == 1 else {
-      throw Failure.exit(
-        .refused, "not confirmed: there is no terminal to ask on; use --yes. Nothing was removed")
-    }
-    Terminal.say("Type yes to go on: ")
-    guard readLine() == "yes" else { throw Failure.exit(.refused, "not confirmed: nothing was removed") }
   }
 }

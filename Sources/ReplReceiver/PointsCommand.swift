@@ -1,5 +1,4 @@
 import ArgumentParser
-import ReplFailover
 import ReplIO
 import ReplModel
 import ReplService
@@ -22,23 +21,6 @@ struct PointsCommand: AsyncParsableCommand {
 
 extension PointReference: ExpressibleByArgument {
   public init?(argument: String) { self.init(argument) }
-}
-
-/// Finds the standby that a command is about.
-struct PointStandby: ParsableArguments {
-  @OptionGroup var option: ConfigOption
-
-  @Argument(help: "The VM: its name, its UUID, or the name of its folder in the store.")
-  var vm: String
-
-  /// Needs no lock.
-  func find() throws -> StandbySearch.Found {
-    let config = try option.load()
-    let state = try StateDirectory.open(path: config.stateDirectory)
-    let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
-    let stores = try Stores.openSome(config, state: state.directory, receiver: receiver).map(\.store)
-    return try StandbySearch(stores: stores).find(vm)
-  }
 }
 
 /// One point as `--json` shows it.
@@ -82,14 +64,14 @@ struct PointsListCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "Show every recovery point: age, size, label, what keeping it takes.")
 
-  @OptionGroup var standby: PointStandby
+  @OptionGroup var standby: StandbyArgument
 
   @Flag(help: "Print JSON.")
   var json = false
 
   func run() async throws {
     try await Failure.explaining {
-      let found = try standby.find()
+      let found = try standby.find().found
       let reports = try found.store.points(of: found.summary)
       let now = SystemTime().wallTime()
       if json {

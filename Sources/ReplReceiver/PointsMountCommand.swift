@@ -15,7 +15,7 @@ struct PointsMountCommand: AsyncParsableCommand {
       checked against the point before the folder counts as complete. `points unmount` removes it.
       """)
 
-  @OptionGroup var standby: PointStandby
+  @OptionGroup var standby: StandbyArgument
 
   @Option(help: "The recovery point; without it, the newest.")
   var point: PointReference?
@@ -48,7 +48,7 @@ struct PointsMountCommand: AsyncParsableCommand {
   }
 
   private func mount() throws -> Output {
-    let found = try standby.find()
+    let found = try standby.find().found
     let name = SafeText.printable(found.catalog.displayName)
     guard let wanted = point ?? found.catalog.newest?.reference else {
       throw Failure.exit(.refused, "\(name) has no recovery point yet: its first copy is not complete")
@@ -73,7 +73,7 @@ struct PointsUnmountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unmount", abstract: "Remove the folder that `points mount` has made.")
 
-  @OptionGroup var standby: PointStandby
+  @OptionGroup var standby: StandbyArgument
 
   @Option(help: "The recovery point; without it, the newest.")
   var point: PointReference?
@@ -83,7 +83,7 @@ struct PointsUnmountCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await Failure.explaining {
-      let found = try standby.find()
+      let found = try standby.find().found
       guard let wanted = point ?? found.catalog.newest?.reference else {
         throw Failure.exit(.refused, "there is no recovery point yet")
       }

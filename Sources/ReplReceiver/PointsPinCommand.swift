@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ReplModel
 import ReplService
 import ReplStandby
@@ -9,7 +8,7 @@ struct PointsPinCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pin", abstract: "Keep a recovery point until it is unpinned, whatever retention says.")
 
-  @OptionGroup var standby: PointStandby
+  @OptionGroup var standby: StandbyArgument
 
   @Argument(help: "The recovery point, as `points` lists it: 1.42.")
   var point: PointReference
@@ -19,7 +18,7 @@ struct PointsPinCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await Failure.explaining {
-      let found = try standby.find()
+      let found = try standby.find().found
       try found.store.pin(point, reason: reason, of: found.summary)
       Terminal.complain("pinned \(point)\n")
     }
@@ -31,14 +30,14 @@ struct PointsUnpinCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unpin", abstract: "Let retention decide about a recovery point again.")
 
-  @OptionGroup var standby: PointStandby
+  @OptionGroup var standby: StandbyArgument
 
   @Argument(help: "The recovery point.")
   var point: PointReference
 
   func run() async throws {
     try await Failure.explaining {
-      let found = try standby.find()
+      let found = try standby.find().found
       try found.store.unpin(point, of: found.summary)
       Terminal.complain("unpinned \(point)\n")
     }
@@ -58,7 +57,7 @@ struct PointsDropCommand: AsyncParsableCommand {
   /// A pass may hold the standby for a while.
   private static let lockWaitSeconds: Double = 60
 
-  @OptionGroup var standby: PointStandby
+  @OptionGroup var standby: StandbyArgument
 
   @Argument(help: "The recovery point.")
   var point: PointReference
@@ -68,7 +67,7 @@ struct PointsDropCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await Failure.explaining {
-      let found = try standby.find()
+      let found = try standby.find().found
       let listed = try found.store.points(of: found.summary)
       let name = SafeText.printable(found.catalog.displayName)
       guard let report = listed.first(where: { $0.point.reference == point }) else {
@@ -77,22 +76,12 @@ struct PointsDropCommand: AsyncParsableCommand {
       Terminal.say(
         "drop    recovery point \(point) of \(name), frozen at \(report.point.frozenAt), "
           + "\(report.point.label.rawValue), \(AmountText.size(bytes: report.undoBytes))\n")
-      try confirm()
+      try Confirmation.ask(yes, "nothing was dropped")
       guard
         let opened = try found.store.open(vm: found.catalog.vm, waitSeconds: Self.lockWaitSeconds)
       else { throw Failure.exit(.badData, "the standby of \(name) is gone") }
       try opened.dropPoint(point)
       Terminal.complain("dropped \(point)\n")
     }
-  }
-
-  private func confirm() throws {
-    if yes { return }
-    guard isatty(STDIN_FILENO) == 1 else {
-      throw Failure.exit(
-        .refused, "not confirmed: there is no terminal to ask on; use --yes. Nothing was dropped")
-    }
-    Terminal.say("Type yes to go on: ")
-    guard readLine() == "yes" else { throw Failure.exit(.refused, "not confirmed: nothing was dropped") }
   }
 }

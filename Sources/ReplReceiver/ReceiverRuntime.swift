@@ -29,6 +29,9 @@ final class ReceiverRuntime: Sendable {
     tls = try TLSContext(role: .server, identity: identity, policy: Self.policy(config))
     board = try StatusBoard(directory: try state.directory.createDirectory("status"))
     let receiver = try ReceiverIdentity.loadOrMake(in: state.directory)
+    // What is wrong with the state directory ends the start; a store that is missing does not.
+    let keys = TargetKeys(directory: try state.directory.createDirectory("keys"))
+    _ = try state.directory.createDirectory("maps")
     let stores = DaemonStores(
       stores: Stores(config: config, state: state.directory, receiver: receiver), logger: logger)
     service = TargetService(
@@ -37,7 +40,7 @@ final class ReceiverRuntime: Sendable {
         productVersion: ProductVersion.current, rpoSeconds: config.rpoSeconds,
         storeOfPeer: Self.storeOfPeer(config), limits: Self.limits(config)),
       stores: stores.shelf(),
-      keys: TargetKeys(directory: try state.directory.createDirectory("keys")), board: board,
+      keys: keys, board: board,
       time: time, desk: try ProofDesk(identity: identity, state: state.directory),
       report: { EventLog(logger: logger).write($0) })
     catalogs = CatalogReading(logger: logger) { [service] in try service.loadBoard() }

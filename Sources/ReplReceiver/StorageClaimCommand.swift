@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ReplIO
 import ReplModel
 import ReplService
@@ -46,7 +45,7 @@ struct StorageClaimCommand: AsyncParsableCommand {
       Terminal.say("sectors of \(found.sectorBytes) bytes\n")
       Terminal.say("holds    \(found.content)\n")
       Terminal.say("for      disk \(slot) of \(SafeText.printable(vm)): all of it may be overwritten\n")
-      try confirm()
+      try Confirmation.ask(yes, "nothing was claimed")
       try devices.claim(device, vm: vm, slot: slot, at: SystemTime().wallTime())
       Terminal.complain("claimed \(SafeText.printable(device))\n")
     }
@@ -62,15 +61,5 @@ struct StorageClaimCommand: AsyncParsableCommand {
         "for \(slot) of \(SafeText.printable(vm)) the configuration \(names): write there first "
           + "vms: [{vm: ..., devices: {\"\(slot)\": \(SafeText.printable(device))}}]")
     }
-  }
-
-  private func confirm() throws {
-    if yes { return }
-    guard isatty(STDIN_FILENO) == 1 else {
-      throw Failure.exit(
-        .refused, "not confirmed: there is no terminal to ask on; use --yes. Nothing was claimed")
-    }
-    Terminal.say("Type yes to go on: ")
-    guard readLine() == "yes" else { throw Failure.exit(.refused, "not confirmed: nothing was claimed") }
   }
 }

@@ -60,7 +60,7 @@ struct Stores: Sendable {
       options: StoreOptions(
         traits: traits, journalBudgetBytes: config.journalBudgetBytes, devices: devices,
         reopen: { () throws(StandbyError) in try Self.root(store.path, punchesHoles: punchesHoles) }),
-      retention: { _, _ in RetentionPolicy(config.retention) })
+      retention: { vm, name in RetentionPolicy(config.retention(of: vm, called: name)) })
     guard found.id == id else {
       throw .otherStore(path: store.path, name: store.name, expected: id, found: found.id)
     }

@@ -1,3 +1,5 @@
+import ReplModel
+
 extension ReceiverConfig {
   /// How many recovery points a VM keeps. The receiver's alone: ages are those of commits by this machine's
   /// clock.
@@ -16,5 +18,10 @@ extension ReceiverConfig {
     /// An hour of every point, then a day by hours, a week by days, a month by weeks.
     public static let standard = Retention(
       last: 4, hourly: 24, daily: 7, weekly: 4, floorSeconds: 3600, budgetBytes: nil)
+  }
+
+  /// What is given for the VM by its name or UUID, else what is given for all.
+  public func retention(of vm: VMID, called name: String) -> Retention {
+    vms.first { $0.name == name || $0.name.lowercased() == "\(vm)".lowercased() }?.retention ?? retention
   }
 }

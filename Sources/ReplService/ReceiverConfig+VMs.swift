@@ -7,5 +7,7 @@ extension ReceiverConfig {
     public let name: String
     /// Paths of the block devices that its disks lie on; the others lie in files.
     public let devices: [DiskSlot: String]
+    /// Nil: as all others.
+    public let retention: Retention?
   }
 }

@@ -2,7 +2,7 @@ import ReplModel
 
 /// The keys of `vms`.
 extension ReceiverConfigSchema {
-  static let vmKeys = ["vm", "devices"]
+  static let vmKeys = ["vm", "devices", "retention"]
   static let maximumVMs = 4096
   static let maximumDevices = 256
 
@@ -12,16 +12,20 @@ extension ReceiverConfigSchema {
     var names: [(value: String, node: ConfigNode)] = []
     var devices: [(value: String, node: ConfigNode)] = []
     for item in items {
-      guard let scope = reader.mapping(item, keys: Self.vmKeys, hint: "a mapping with vm and devices") else {
-        continue
-      }
+      let hint = "a mapping with vm, devices and retention"
+      guard let scope = reader.mapping(item, keys: Self.vmKeys, hint: hint) else { continue }
       let name = scope.required("vm", "vm: web01").flatMap { node -> String? in
         guard let name = reader.text(node, limit: 256) else { return nil }
         names.append((name, node))
         return name
       }
       let found = scope.optional("devices").map { self.devices($0, all: &devices) } ?? [:]
-      if let name, let found { vms.append(ReceiverConfig.VM(name: name, devices: found)) }
+      // Nil within: none is given; nil: it is wrong.
+      let retention: ReceiverConfig.Retention?? =
+        scope.optional("retention").map { node in self.retention(node).map { .some($0) } } ?? .some(nil)
+      if let name, let found, let retention {
+        vms.append(ReceiverConfig.VM(name: name, devices: found, retention: retention))
+      }
     }
     reader.unique(names, as: "VM")
     reader.unique(devices, as: "device")

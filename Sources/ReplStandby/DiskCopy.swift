@@ -31,7 +31,7 @@ struct DiskCopy {
       while offset < stop {
         if written - looked >= Self.bytesBetweenLooks {
           looked = written
-          try checkSpace(freeBytes)
+          try checkSpace(min(Self.bytesBetweenLooks, end - offset), freeBytes)
         }
         let count = Int(min(Int64(Self.chunkBytes), stop - offset))
         let part = buffer.bytes.part(0, count)
@@ -47,10 +47,15 @@ struct DiskCopy {
     }
   }
 
-  private func checkSpace(_ freeBytes: () throws(StandbyError) -> Int64) throws(StandbyError) {
+  private func checkSpace(
+    _ neededBytes: Int64, _ freeBytes: () throws(StandbyError) -> Int64
+  ) throws(StandbyError) {
     let free = try freeBytes()
-    guard free > Self.bytesBetweenLooks else {
-      throw .outOfSpace(path: target.path, neededBytes: Self.bytesBetweenLooks, freeBytes: free)
+    guard free >= neededBytes else {
+      throw .pointRefused(
+        detail:
+          "\(target.path): \(neededBytes) bytes are needed to go on, and \(free) are free above the floor: "
+          + "free some, or name a folder on another storage with --to")
     }
   }
 

@@ -78,7 +78,7 @@ public struct PointExtraction {
         isReflink = false
         try DiskCopy(source: source, target: file, grid: member.grid) { done, total in
           progress(Progress(step: "copy \(member.fileStem)", doneBytes: done, totalBytes: total))
-        }.run(freeBytes: freeBytes)
+        }.run { () throws(StandbyError) in try freeBytes(of: target) }
       }
     }
     let chain = try UndoChain.open(
@@ -115,9 +115,15 @@ public struct PointExtraction {
     return DeviceDisk(device, sizeBytes: size, punches: false)
   }
 
-  private func freeBytes() throws(StandbyError) -> Int64 {
-    let free = try storing { () throws(IOError) in try home.directory.freeBytes() }
-    return max(0, free - store.freeSpaceFloorBytes)
+  /// The floor is the store's: it counts where the copies lie on its storage.
+  private func freeBytes(of target: any StorageDirectory) throws(StandbyError) -> Int64 {
+    try storing { () throws(IOError) in
+      let free = try target.freeBytes()
+      guard let target = target as? PosixDirectory, let here = home.directory as? PosixDirectory,
+        try target.status().device != here.status().device
+      else { return max(0, free - store.freeSpaceFloorBytes) }
+      return free
+    }
   }
 
   private func clone(_ source: any StorageFile, to file: any StorageFile) throws(StandbyError) -> Bool {

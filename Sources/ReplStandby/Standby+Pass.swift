@@ -8,6 +8,7 @@ extension Standby {
   public func beginPass(_ offer: PassOffer) throws(StandbyError) -> IncomingPass {
     try checkMayWrite(offer)
     try offer.check()
+    try checkPresence(of: offer)
     try recordingDivergence { () throws(StandbyError) in try checkDisks(offer) }
     try checkFloor()
     try checkFit(offer)
@@ -39,6 +40,16 @@ extension Standby {
     // A sender that knows no epoch may only meet a standby that never had another than the first.
     guard (offer.epoch ?? Epoch(1)) == catalog.epoch else {
       throw .staleEpoch(offered: offer.epoch, current: catalog.epoch)
+    }
+  }
+
+  /// A data file that is gone may come back as it was: that is told, and not noted for good.
+  private func checkPresence(of offer: PassOffer) throws(StandbyError) {
+    for disk in offer.disks {
+      guard let entry = catalog.disk(disk.disk), entry.state == .ready, entry.device == nil else { continue }
+      let name = entry.flatFileName
+      guard try !storing({ () throws(IOError) in try home.directory.contains(name) }) else { continue }
+      throw .diverged(disk: entry.disk, page: nil, detail: "\(home.directory.path)/\(name) is gone")
     }
   }
 
