@@ -34,6 +34,9 @@ struct FuzzedPayload {
     case .commit: try again(Commit.decode(bytes))
     case .committed: try again(Committed.decode(bytes))
     case .settled: try again(Settled.decode(bytes))
+    case .reading: try again(Reading.decode(bytes))
+    case .proof: try again(Proof.decode(bytes))
+    case .statement: try again(Statement.decode(bytes))
     case .error: expectPrintable("error: \(try ErrorMessage.decode(bytes).error.description)")
     case .goodbye: try again(Goodbye.decode(bytes))
     case .nodes:
