@@ -44,6 +44,11 @@ import Testing
     }
     #expect(failure.code == .tls && failure.remedy != .retryPass, "\(failure)")
     #expect(pair.receiver.operationCount == before)
+    // The listener's thread reports it, a moment after the stranger has learned it.
+    let deadline = Deadline(seconds: 10)
+    while !pair.failures.contains(where: { $0.contains("sha256:") }), !deadline.hasPassed {
+      _ = Monitor(false).wait(seconds: 0.01) { $0 ? true : nil }
+    }
     #expect(pair.failures.contains { $0.contains("sha256:") }, "\(pair.failures)")
     _ = try pair.pass(version)
   }
