@@ -8,11 +8,13 @@
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int repl_openat_beneath(int directory, const char *path, int flags, unsigned mode) {
@@ -126,4 +128,38 @@ int64_t repl_filesystem_type(int fd) {
 
 int repl_forget_cached(int fd, int64_t offset, int64_t length) {
   return posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
+}
+
+static int reopen(int fd, int flags) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+}
+
+int repl_reopen_direct(int fd) { return reopen(fd, O_DIRECT); }
+
+int repl_reopen_random(int fd) {
+  int opened = reopen(fd, 0);
+  if (opened >= 0) posix_fadvise(opened, 0, 0, POSIX_FADV_RANDOM);
+  return opened;
+}
+
+// Not in the headers of older systems: the numbers and structures of linux/mman.h; the same on all architectures.
+#define REPL_SYS_CACHESTAT 451
+struct repl_cachestat_range { uint64_t offset, length; };
+struct repl_cachestat { uint64_t cached, dirty, writeback, evicted, recently_evicted; };
+
+int64_t repl_cached_bytes(int fd, int64_t offset, int64_t length) {
+  struct repl_cachestat_range range = {(uint64_t)offset, (uint64_t)length};
+  struct repl_cachestat found;
+  if (syscall(REPL_SYS_CACHESTAT, fd, &range, &found, 0u) != 0) return -1;
+  return (int64_t)found.cached * sysconf(_SC_PAGESIZE);
+}
+
+int repl_is_cached(int fd, int64_t offset) {
+  char byte;
+  struct iovec part = {&byte, 1};
+  ssize_t count = preadv2(fd, &part, 1, offset, RWF_NOWAIT);
+  if (count == 1) return 1;
+  return count < 0 && errno == EAGAIN ? 0 : -1;
 }

@@ -13,6 +13,23 @@ public final class AlignedBuffer: @unchecked Sendable {
   private static let mappedByteCount = 128 << 10
   private let mappedLength: Int?
 
+  /// Memory that the kernel may give as pages of 2 MiB: a device that writes into it directly is told of two
+  /// places a MiB instead of 256. Takes whole such pages as it is touched.
+  public init(hugePagesFor byteCount: Int) {
+    let page = 2 << 20
+    let rounded = (max(byteCount, 1) + page - 1) & ~(page - 1)
+    // One more, to begin at a multiple; what lies around is never touched and given back at once.
+    let all = mmap(nil, rounded + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let all, all != MAP_FAILED else { fatalError("out of memory: \(rounded) bytes") }
+    let before = -Int(bitPattern: all) & (page - 1)
+    if before > 0 { munmap(all, before) }
+    munmap(all + before + rounded, page - before)
+    // A wish: without it pages of 4 KiB do as well.
+    madvise(all + before, rounded, MADV_HUGEPAGE)
+    mappedLength = rounded
+    bytes = UnsafeMutableRawBufferPointer(start: all + before, count: byteCount)
+  }
+
   public init(byteCount: Int) {
     let rounded = (max(byteCount, 1) + 4095) & ~4095
     let isMapped = rounded >= Self.mappedByteCount

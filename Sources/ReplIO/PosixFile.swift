@@ -7,6 +7,8 @@ public final class PosixFile: StorageFile {
   public let path: String
   let descriptor: Int32
   private let zeroes: ZeroWriter
+  /// For `readSparingCache`.
+  let uncached = UncachedReading()
 
   init(descriptor: Int32, path: String, punchesHoles: Bool = true) {
     self.descriptor = descriptor

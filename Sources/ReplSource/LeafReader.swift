@@ -9,7 +9,7 @@ import ReplModel
 struct LeafReader {
   private let scan: PageScan
   private let digester: PageDigester
-  private let buffer = AlignedBuffer(byteCount: PageScan.Limits.readBytes)
+  private let buffer = AlignedBuffer(hugePagesFor: PageScan.Limits.readBytes)
   private let fresh = UnsafeMutableBufferPointer<PageDigest>.allocate(capacity: PageGrid.pagesPerLeaf)
   private let held = UnsafeMutableBufferPointer<PageDigest>.allocate(capacity: PageGrid.pagesPerLeaf)
   private var cutter: RunCutter

@@ -69,7 +69,7 @@ final class DiskFile: StorageFile {
   func currentSizeBytes() throws(IOError) -> Int64 { try opened().currentSizeBytes() }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
-    try opened().read(into: buffer, at: offset)
+    try opened().readSparingCache(into: buffer, at: offset)
   }
 
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {

@@ -62,4 +62,17 @@ int64_t repl_convert_to_utf8(const char *charset, const uint8_t *bytes, size_t c
 // number, 0 for none.
 int repl_forget_cached(int fd, int64_t offset, int64_t length);
 
+// Opens the file behind fd once more, with O_DIRECT, for reading; -1 with errno.
+int repl_reopen_direct(int fd);
+
+// Opens the file behind fd once more for reading, without read-ahead; -1 with errno.
+int repl_reopen_random(int fd);
+
+// Bytes of the range that the page cache holds: cachestat(2), Linux 6.5. -1 with errno where it is not there or refused.
+int64_t repl_cached_bytes(int fd, int64_t offset, int64_t length);
+
+// Whether the byte at `offset` is in the page cache: 1 or 0, -1 when the file system cannot tell. What is not there may be
+// read into it by this, a page of it: preadv2(2) with RWF_NOWAIT.
+int repl_is_cached(int fd, int64_t offset);
+
 #endif
