@@ -163,3 +163,7 @@ int repl_is_cached(int fd, int64_t offset) {
   if (count == 1) return 1;
   return count < 0 && errno == EAGAIN ? 0 : -1;
 }
+
+void repl_start_writing(int fd, int64_t offset, int64_t length) {
+  sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+}

@@ -68,6 +68,9 @@ public final class DeviceDisk: StorageFile {
 
   public func sync() throws(IOError) { try device.file.sync() }
 
+  public func startWriting(_ range: ByteRange) { device.file.startWriting(range) }
+  public func startReading(_ range: ByteRange) { device.file.startReading(range) }
+
   public func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     let size = sizeBytes
     guard offset < size, let range = try device.file.allocatedRange(atOrAfter: offset), range.offset < size

@@ -25,6 +25,13 @@ public protocol StorageFile: BlockWritable {
   /// Makes the next reads of `range` come from the storage instead of this machine's memory, as far as that
   /// can be had: what was written and not synced stays in memory.
   func forgetCached(_ range: ByteRange) throws(IOError)
+
+  /// Lets the storage begin to write what was written to `range`, without waiting for it, so that the next
+  /// sync has less to wait for. Nothing is durable before that sync, which also tells what failed.
+  func startWriting(_ range: ByteRange)
+
+  /// Lets the storage begin to read `range`, without waiting for it: a read of it is to follow soon.
+  func startReading(_ range: ByteRange)
 }
 
 /// For storage of another kind than the operating system's.
@@ -33,6 +40,8 @@ extension StorageFile {
   public func change(since generation: FileGeneration) throws(IOError) -> String? { nil }
   public func syncWithTimes() throws(IOError) { try sync() }
   public func forgetCached(_ range: ByteRange) throws(IOError) {}
+  public func startWriting(_ range: ByteRange) {}
+  public func startReading(_ range: ByteRange) {}
 }
 
 /// How a file is opened.

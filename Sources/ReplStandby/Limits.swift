@@ -4,6 +4,8 @@ public enum Limits {
   public static let batchBytes = 1 << 20
   /// A batch of 256 alternating pages needs 256 data runs and as many zero runs; the rest is room.
   public static let runsPerBatch = 4096
+  /// Pieces in which the storage is asked to begin writing a file that only grows: large ones cost little.
+  static let startWritingBytes: Int64 = 2 << 20
   /// Two numbers of at most nine bytes a run.
   static let runTableBytes = runsPerBatch * 18
   /// A VMX or NVRAM file. ESXi's NVRAM files are below 300 KiB, VMX files below 100 KiB.

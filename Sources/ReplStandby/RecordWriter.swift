@@ -14,6 +14,8 @@ final class RecordWriter {
   private let buffer: AlignedBuffer
   /// Something was appended that no sync has made durable.
   private(set) var isDirty = false
+  /// From where on the storage has not been asked to begin writing.
+  private var unstartedFrom: Int64
 
   private init(
     file: any StorageFile, header: RecordFileHeader, endBytes: Int64, previous: PageDigest, sequence: UInt64
@@ -21,6 +23,7 @@ final class RecordWriter {
     self.file = file
     self.header = header
     self.endBytes = endBytes
+    unstartedFrom = endBytes
     self.previous = previous
     self.sequence = sequence
     checksum = try digesting { () throws(DigestError) in try RecordChecksum() }
@@ -92,6 +95,11 @@ final class RecordWriter {
       try file.write(buffer.readable.part(0, record.fileBytes), at: endBytes)
     }
     endBytes += Int64(record.fileBytes)
+    // The sync that ends a span then waits for its last piece, not for all of it.
+    if endBytes - unstartedFrom >= Limits.startWritingBytes {
+      file.startWriting(ByteRange(offset: unstartedFrom, length: endBytes - unstartedFrom))
+      unstartedFrom = endBytes
+    }
     previous = digest
     sequence += 1
   }

@@ -158,7 +158,8 @@ extension Standby {
 }
 
 extension StorageFile {
-  /// Writes the runs of a batch to a disk; `data` are the bytes of its data runs, one after the other.
+  /// Writes the runs of a batch to a disk, and lets the storage begin with them; `data` are the bytes of its
+  /// data runs, one after the other.
   func write(_ runs: [PageRun], _ data: UnsafeRawBufferPointer, grid: PageGrid) throws(IOError) {
     var offset = 0
     for run in runs {
@@ -171,5 +172,7 @@ extension StorageFile {
         try writeZeros(bytes)
       }
     }
+    guard offset > 0, let first = runs.first, let last = runs.last else { return }
+    startWriting(grid.bytes(of: first.pages.lowerBound..<last.pages.upperBound))
   }
 }

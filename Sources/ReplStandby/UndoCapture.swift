@@ -75,6 +75,7 @@ final class UndoCapture {
         throw .journalDamaged(
           path: journal.file.path, detail: "the record at byte \(record.offsetBytes) makes no sense")
       }
+      startReading(batch)
       try checkContent(of: batch, at: record.offsetBytes)
       var dataPages = 0
       for run in batch.runs {
@@ -88,6 +89,16 @@ final class UndoCapture {
       throw .journalDamaged(path: journal.file.path, detail: "its commit cannot be reached")
     }
     for source in sources { try checkWhatStays(source) }
+  }
+
+  /// All old pages of a batch are asked for at once: scattered pages are read one behind the other else, at
+  /// the latency of the storage.
+  private func startReading(_ batch: BatchRecord) {
+    let source = sources[batch.diskIndex]
+    for run in batch.runs where run.kind == .data && run.firstPage < source.grid.pageCount {
+      let last = min(run.pages.upperBound, source.grid.pageCount)
+      source.file.startReading(source.grid.bytes(of: run.firstPage..<last))
+    }
   }
 
   /// What of the wanted pages cannot be had any more as the base point had it, by disk. After `run`.

@@ -75,4 +75,8 @@ int64_t repl_cached_bytes(int fd, int64_t offset, int64_t length);
 // read into it by this, a page of it: preadv2(2) with RWF_NOWAIT.
 int repl_is_cached(int fd, int64_t offset);
 
+// sync_file_range(2) with SYNC_FILE_RANGE_WRITE, which hides behind _GNU_SOURCE: starts writing dirty pages, makes nothing
+// durable.
+void repl_start_writing(int fd, int64_t offset, int64_t length);
+
 #endif
