@@ -9,7 +9,8 @@ public enum CompressionLimits {
   /// anything is reserved.
   public static let maximumWindowLog = 23
 
-  /// Levels that both libraries know. Level 1 is the default: higher ones cost more time than a link gains.
+  /// Levels that both libraries know. Level 1 is the default: higher ones cost more time than a fast link
+  /// gains.
   public static let levels = 1...9
 
   /// The probe's verdict needs this many samples: fewer cannot show 7.85 bits reliably, so shorter blocks

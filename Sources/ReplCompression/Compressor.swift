@@ -3,6 +3,8 @@
 public final class Compressor {
   /// What it packs with.
   public let codec: Codec
+  /// The library's own level, within `CompressionLimits.levels`.
+  public private(set) var level: Int
   private let engine: Engine
 
   private enum Engine {
@@ -13,17 +15,27 @@ public final class Compressor {
 
   /// `level` is the library's own, within `CompressionLimits.levels`; `raw` has none.
   public init(codec: Codec, level: Int = 1) throws(CompressionError) {
-    guard CompressionLimits.levels.contains(level) else {
-      throw CompressionError(
-        .limit, codec, "level \(level) is not in \(CompressionLimits.levels); set compression level 1")
-    }
+    try checkLevel(level, codec)
     self.codec = codec
+    self.level = level
     engine =
       switch codec {
       case .raw: .raw
       case .zlib: .zlib(try DeflateStream(level: level))
       case .zstd: .zstd(try ZstdPacker(level: level))
       }
+  }
+
+  /// From the next block on another level; the library keeps its memory and takes more where it needs more.
+  public func setLevel(_ level: Int) throws(CompressionError) {
+    guard level != self.level else { return }
+    try checkLevel(level, codec)
+    switch engine {
+    case .raw: break
+    case .zlib(let stream): try stream.setLevel(level)
+    case .zstd(let packer): try packer.setLevel(level)
+    }
+    self.level = level
   }
 
   /// Packs all of `source`. Bytes written; nil when the result does not fit into `destination`, whose
@@ -44,6 +56,13 @@ public final class Compressor {
       room.copyMemory(from: source)
       return source.count
     }
+  }
+}
+
+private func checkLevel(_ level: Int, _ codec: Codec) throws(CompressionError) {
+  guard CompressionLimits.levels.contains(level) else {
+    throw CompressionError(
+      .limit, codec, "level \(level) is not in \(CompressionLimits.levels); set compression level 1")
   }
 }
 

@@ -16,6 +16,14 @@ final class DeflateStream {
     stream = made
   }
 
+  /// Between blocks.
+  func setLevel(_ level: Int) throws(CompressionError) {
+    // Before the first byte of a block nothing is flushed by it.
+    guard deflateReset(stream) == Z_OK, deflateParams(stream, Int32(level), Z_DEFAULT_STRATEGY) == Z_OK else {
+      throw CompressionError(.library, .zlib, "cannot set level \(level)")
+    }
+  }
+
   deinit {
     deflateEnd(stream)
     stream.deallocate()

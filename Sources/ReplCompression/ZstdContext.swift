@@ -9,6 +9,11 @@ final class ZstdPacker {
       throw CompressionError(.library, .zstd, "cannot start: out of memory")
     }
     self.context = context
+    try setLevel(level)
+  }
+
+  /// Between blocks.
+  func setLevel(_ level: Int) throws(CompressionError) {
     let code = ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level))
     guard ZSTD_isError(code) == 0 else { throw zstdFailure(code, "setting the level") }
   }

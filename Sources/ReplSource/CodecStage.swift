@@ -39,12 +39,15 @@ final class CodecStage {
 
   /// Leaves the batch raw unless it shrinks by at least a sixteenth.
   private func compress(_ batch: OutgoingBatch) throws(SourceError) {
-    guard let compressor, batch.tryCompression, batch.rawLength > 0 else { return }
+    guard let compressor, let level = scan.currentLevel, batch.tryCompression, batch.rawLength > 0 else {
+      return
+    }
     guard let packed = scan.buffers.pop() else { return }
     let limit = batch.rawLength - batch.rawLength / 16
     let source = UnsafeRawBufferPointer(rebasing: batch.buffer.readable[0..<batch.rawLength])
     let target = UnsafeMutableRawBufferPointer(rebasing: packed.bytes[0..<limit])
     do throws(CompressionError) {
+      try compressor.setLevel(level)
       guard let length = try compressor.compress(source, into: target) else {
         scan.buffers.push(packed)
         return

@@ -14,9 +14,10 @@ public final class PageScan: Sendable {
   /// What bounds memory and threads of a scan.
   public enum Limits {
     /// Reader threads: more than four only move the bottleneck.
-    public static let readerCount = 2
-    public static let codecThreadCount = 2
-    /// Two open batches a reader, the queues, one in the hands of each codec thread and of the writer.
+    public static let readerCount = min(4, max(2, ProcessorCount.online))
+    public static let codecThreadCount = readerCount
+    /// Two open batches for each of four readers and one more for every batch that a codec thread packs leave
+    /// some for the queues, which the writer empties.
     public static let bufferCount = 20
     static let queueCapacity = 6
     /// A batch is closed when it holds this much: large TLS writes, small enough to spread over codec
@@ -43,6 +44,8 @@ public final class PageScan: Sendable {
   let cursor: LeafCursor
   let found = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
   let ready = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
+  /// The codec's level for the next batch, 0 for raw.
+  private let level = Atomic<Int>(1)
   let buffers = BoundedQueue<AlignedBuffer>(capacity: Limits.bufferCount)
   private let shared: Mutex<Shared>
 
@@ -92,6 +95,14 @@ public final class PageScan: Sendable {
     // Half a scan must never pass for a whole one.
     if isStopped { throw .stopped }
     return nil
+  }
+
+  /// Compresses with another level of the codec from the next batch on; nil: not at all. From any thread.
+  public func setLevel(_ newLevel: Int?) { level.store(newLevel ?? 0, ordering: .relaxed) }
+
+  var currentLevel: Int? {
+    let level = level.load(ordering: .relaxed)
+    return level == 0 ? nil : level
   }
 
   /// Takes the buffer of a batch that has been sent.

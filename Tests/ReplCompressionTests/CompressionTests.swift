@@ -104,6 +104,24 @@ func code<Value>(_ body: () throws -> Value) -> CompressionError.Code? {
     }
   }
 
+  @Test(
+    "a level that changes between blocks gives what a compressor of that level gives",
+    arguments: [Codec.zlib, .zstd])
+  func levelChanges(_ codec: Codec) throws {
+    var generator = SplitMix(seed: 14)
+    let changing = try Compressor(codec: codec)
+    for level in [1, 6, 6, 3, 1, 9] {
+      let block = Block.text(200_000, &generator)
+      try changing.setLevel(level)
+      #expect(changing.level == level)
+      let packed = try #require(try pack(changing, block))
+      #expect(packed == (try pack(codec, block, level: level)))
+      #expect(try unpack(codec, packed, block.count) == block)
+    }
+    #expect(throws: CompressionError.self) { try changing.setLevel(10) }
+    #expect(changing.level == 9)
+  }
+
   @Test("a result that does not fit is nil, whatever the room", arguments: Codec.allCases)
   func noRoom(codec: Codec) throws {
     var random = SplitMix(seed: 3)
