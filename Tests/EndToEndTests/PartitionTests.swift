@@ -7,7 +7,7 @@ import Testing
 
 /// The network between two sites is gone without a word, in the middle of a pass (FAULTS.md 41, 42). All
 /// cases at once, for each waits for the deadlines of the protocol in real time.
-extension EndToEnd {
+extension RealTime {
   @Suite(
     .needs("ip", "nft", "tc", "qemu-img"),
     .enabled(
