@@ -13,6 +13,8 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
   private var elements: [Element?] = []
   private var head = 0
   private var isClosed = false
+  private var pushWaits = Waits()
+  private var popWaits = Waits()
 
   public init(capacity: Int) {
     precondition(capacity > 0, "a queue holds at least one element")
@@ -34,7 +36,11 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
   @discardableResult public func push(_ element: Element) -> Bool {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    while count >= capacity && !isClosed { pthread_cond_wait(changed, mutex) }
+    if count >= capacity && !isClosed {
+      let began = pushWaits.begin()
+      while count >= capacity && !isClosed { pthread_cond_wait(changed, mutex) }
+      pushWaits.end(began)
+    }
     guard !isClosed else { return false }
     elements.append(element)
     pthread_cond_broadcast(changed)
@@ -45,8 +51,43 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
   public func pop() -> Element? {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    while count == 0 && !isClosed { pthread_cond_wait(changed, mutex) }
+    if count == 0 && !isClosed {
+      let began = popWaits.begin()
+      while count == 0 && !isClosed { pthread_cond_wait(changed, mutex) }
+      popWaits.end(began)
+    }
     return removeFirst()
+  }
+
+  /// Waits that are over, and those that go on.
+  private struct Waits {
+    var nanoseconds: Int64 = 0
+    var waiting: Int64 = 0
+    var sumOfStarts: Int64 = 0
+
+    mutating func begin() -> Int64 {
+      let now = SystemTime().monotonicNanoseconds()
+      waiting += 1
+      sumOfStarts += now
+      return now
+    }
+
+    mutating func end(_ began: Int64) {
+      waiting -= 1
+      sumOfStarts -= began
+      nanoseconds += SystemTime().monotonicNanoseconds() - began
+    }
+
+    func total(until now: Int64) -> Int64 { nanoseconds + waiting * now - sumOfStarts }
+  }
+
+  /// How long all threads together have waited for room and for elements until now, nanoseconds. The clock
+  /// is read only where somebody waits.
+  public var waitedNanoseconds: (push: Int64, pop: Int64) {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    let now = SystemTime().monotonicNanoseconds()
+    return (pushWaits.total(until: now), popWaits.total(until: now))
   }
 
   /// An element if one is there now.

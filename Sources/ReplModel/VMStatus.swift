@@ -44,6 +44,9 @@ public struct VMStatus: Sendable, Codable {
     public var readBytes: Int64
     public var changedBytes: Int64
     public var wireBytes: Int64
+    /// Where the time went, and what all else waited for; nil where that is not measured.
+    public var stages: StageSeconds?
+    public var bottleneck: Bottleneck?
     public init(
       pass: PassID, startedAt: WallTime, durationSeconds: Double, readBytes: Int64, changedBytes: Int64,
       wireBytes: Int64
@@ -67,6 +70,8 @@ public struct VMStatus: Sendable, Codable {
     public var doneBytes: Int64
     public var totalBytes: Int64
     public var wireBytes: Int64
+    /// What the pass has waited for most until now.
+    public var bottleneck: Bottleneck?
     public init(
       pass: PassID, phase: String, startedAt: WallTime, doneBytes: Int64, totalBytes: Int64, wireBytes: Int64
     ) {
@@ -110,6 +115,10 @@ public struct VMStatus: Sendable, Codable {
   public var lastPass: Pass?
   public var running: Running?
   public var lastFailure: Failure?
+  /// Whether the next point is expected in time; nil where no daemon looks ahead.
+  public var rpoForecast: Forecast?
+  /// Of all passes that committed since the daemon started; nil before the first.
+  public var stageSeconds: StageSeconds?
   /// Passes since the daemon started, committed and failed.
   public var passesCommitted: UInt64
   public var passesFailed: UInt64

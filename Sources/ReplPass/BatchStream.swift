@@ -18,8 +18,9 @@ final class BatchStream: Sendable {
   private let key: DigestKey
   private let codec: Codec
   private let time: any TimeSource
-  /// Called a few times a second while batches go out.
-  private let onProgress: @Sendable () -> Void
+  private let times: StageTimes
+  /// Called a few times a second while batches go out, with `pendingBytes`.
+  private let onProgress: @Sendable (Int64) -> Void
   private let sent: Mutex<Sent>
   /// The scan while it runs.
   private let running = Mutex<PageScan?>(nil)
@@ -35,8 +36,8 @@ final class BatchStream: Sendable {
 
   init(
     _ source: SourceDisks, _ disks: [ScanDisk], maps: [SourceDiskMaps], key: DigestKey, codec: Codec,
-    windowBytes: Int64, conversation: Conversation, time: any TimeSource,
-    onProgress: @escaping @Sendable () -> Void
+    windowBytes: Int64, conversation: Conversation, time: any TimeSource, times: StageTimes = StageTimes(),
+    onProgress: @escaping @Sendable (_ pendingBytes: Int64) -> Void
   ) {
     self.source = source
     self.disks = disks
@@ -45,6 +46,7 @@ final class BatchStream: Sendable {
     self.codec = codec
     self.conversation = conversation
     self.time = time
+    self.times = times
     self.onProgress = onProgress
     window = SendWindow(windowBytes: windowBytes, tracker: source.tracker)
     sent = Mutex(Sent(dataPages: disks.map { _ in 0 }, zeroPages: disks.map { _ in 0 }))
@@ -57,13 +59,15 @@ final class BatchStream: Sendable {
   /// Scans all disks and sends what differs from what the receiver holds. `onEnd` is told what was read and
   /// changed, whatever the end.
   func sendChanges(onEnd: (_ readBytes: Int64, _ changedBytes: Int64) -> Void) throws(PassError) {
-    let scan = PageScan(disks: disks, key: key, codec: codec, tracker: source.tracker)
+    let scan = PageScan(disks: disks, key: key, codec: codec, tracker: source.tracker, times: times)
     running.withLock { $0 = scan }
     // Whoever fails from here on finds the scan; whoever failed before is seen here.
     if let failure = window.failure { throw failure }
     scan.start()
+    times.begin { scan.waits }
     defer {
       running.withLock { $0 = nil }
+      times.end()
       scan.stop()
       let counts = scan.counts
       onEnd(counts.reduce(0) { $0 + $1.readBytes }, counts.reduce(0) { $0 + $1.changedBytes })
@@ -91,8 +95,10 @@ final class BatchStream: Sendable {
         digest: batch.digest, payloadLength: payload.count)
     } catch { throw .wire(error) }
     let bytes = Int64(prefix.count + payload.count)
-    try window.waitForRoom(bytes)
-    let sequence = try conversation.send(.batch, prefix: prefix, body: payload)
+    try times.measureWriter(.window) { () throws(PassError) in try window.waitForRoom(bytes) }
+    let sequence = try times.measureWriter(.link) { () throws(PassError) in
+      try conversation.send(.batch, prefix: prefix, body: payload)
+    }
     sent.withLock { sent in
       sent.dataPages[batch.diskIndex] += batch.dataPages
       sent.zeroPages[batch.diskIndex] += batch.zeroPages
@@ -115,7 +121,18 @@ final class BatchStream: Sendable {
       sent.lastProgress = now
       return true
     }
-    if isDue { onProgress() }
+    if isDue { onProgress(pendingBytes) }
+  }
+
+  /// Bytes of disk that were found changed and are not at the receiver yet, as far as can be told.
+  private var pendingBytes: Int64 {
+    let scan = running.withLock { $0 }
+    let found = scan?.counts.reduce(Int64(0)) { $0 + $1.changedBytes } ?? 0
+    let counts = counts
+    let sent = disks.indices.reduce(Int64(0)) { sum, disk in
+      sum + (counts.dataPages[disk] + counts.zeroPages[disk]) * Int64(disks[disk].grid.pageSizeBytes)
+    }
+    return max(0, found - sent) + window.unacknowledgedBytes
   }
 
   // MARK: - Sending again
@@ -157,7 +174,11 @@ final class BatchStream: Sendable {
       while goesOn {
         let frame = try conversation.receive()
         switch frame.type {
-        case .ack: try window.acknowledge(try conversation.decode(Ack.self, frame))
+        case .ack:
+          let ack = try conversation.decode(Ack.self, frame)
+          noteTarget(busyMilliseconds: ack.busyMilliseconds)
+          try window.acknowledge(ack)
+          progressNowAndThen()
         case .resend: try note(try conversation.decode(Resend.self, frame))
         default: goesOn = try other(frame)
         }
@@ -167,6 +188,11 @@ final class BatchStream: Sendable {
       // The sending thread may be waiting for a change on a disk that has none.
       running.withLock { $0 }?.cancel()
     }
+  }
+
+  /// What the receiver says of its own time.
+  func noteTarget(busyMilliseconds: Int64?) {
+    if let busyMilliseconds { times.noteTarget(busySeconds: Double(busyMilliseconds) / 1000) }
   }
 
   private func note(_ resend: Resend) throws(PassError) {

@@ -70,7 +70,7 @@ final class SeedRound: Sendable {
       source, try source.align(maps, accept, conversation), maps: maps, key: key,
       codec: session.settings.codec(agreement), windowBytes: accept.windowBytes, conversation: conversation,
       time: session.time
-    ) { [self] in
+    ) { [self] _ in
       session.link.note(sentBytes: conversation.connection.wireBytesSent)
       session.publish(bytes: source.bytes(below: source.tracker.scannedLeaves))
     }

@@ -56,6 +56,8 @@ final class SendWindow: Sendable {
     try answer.get()
   }
 
+  var unacknowledgedBytes: Int64 { state.withLock { $0.unacknowledgedBytes } }
+
   /// `token` is released when the frame is acknowledged.
   func noteSent(_ sequence: UInt64, bytes: Int64, token: ResumeTracker.Token?) {
     state.withLock { state in

@@ -25,12 +25,16 @@ public final class SourcePass: Sendable {
   private let onCommitted: @Sendable (Report) -> Void
   private let wantsProof: Bool
   private let startedAt: WallTime
-  private let shared = Mutex(Shared())
+  private let freezeSeconds: Double
+  private let times: StageTimes
+  private let shared: Mutex<Shared>
 
   private struct Shared {
-    var phase = "connect"
+    var clock: PhaseClock
     var readBytes: Int64 = 0
     var changedBytes: Int64 = 0
+    /// Scanned, found changed, and not at the receiver yet.
+    var pendingBytes: Int64 = 0
     var lastEpoch: Epoch?
     /// A commit may have reached the receiver: only then can it hold the pass already.
     var isCommitOffered = false
@@ -38,12 +42,14 @@ public final class SourcePass: Sendable {
     var proof: (doneBytes: Int64, totalBytes: Int64)?
   }
 
+  /// `freezeSeconds` is how long the view took to come, for the account of where the time went.
   /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the
   /// pass's threads, a few times a second at most. `onCommitted` is told of the point as soon as it exists; a
   /// proof, which `wantsProof` or the receiver asks for, may take hours after that.
   public init(
     view: VMView, settings: SourceSettings, state: SourceState, lastEpoch: Epoch?, stop: StopSignal,
-    wantsProof: Bool = false, time: any TimeSource, progress: @escaping @Sendable (VMStatus.Running) -> Void,
+    wantsProof: Bool = false, freezeSeconds: Double = 0, time: any TimeSource,
+    progress: @escaping @Sendable (VMStatus.Running) -> Void,
     onCommitted: @escaping @Sendable (Report) -> Void = { _ in },
     onTrouble: @escaping @Sendable (PassError) -> Void = { _ in }
   ) {
@@ -58,7 +64,10 @@ public final class SourcePass: Sendable {
     selection = PassSelection(view: view, settings: settings, state: state)
     link = SourceLink(settings: settings, onTrouble: onTrouble)
     startedAt = time.wallTime()
-    shared.withLock { $0.lastEpoch = lastEpoch }
+    self.freezeSeconds = freezeSeconds
+    times = StageTimes(time: time)
+    shared = Mutex(
+      Shared(clock: PhaseClock("connect", now: time.monotonicNanoseconds()), lastEpoch: lastEpoch))
   }
 
   /// What a committed pass says of itself.
@@ -73,6 +82,9 @@ public final class SourcePass: Sendable {
     public let settleFailure: PassError?
     /// Whether the receiver said that the standby disk itself is at the point.
     public var isSettled: Bool { settleFailure == nil }
+    /// How long the phases of the pass took, seconds: until the first byte of data, sending, committing with
+    /// settling.
+    public let phases: (begin: Double, send: Double, commit: Double)
     /// Nil when nobody asked for a proof.
     public internal(set) var proof: ProofOutcome?
   }
@@ -137,8 +149,9 @@ public final class SourcePass: Sendable {
     let stream = BatchStream(
       source, try source.align(maps, accept, conversation), maps: maps, key: key,
       codec: settings.codec(agreement), windowBytes: accept.windowBytes, conversation: conversation,
-      time: time
-    ) { [self] in
+      time: time, times: times
+    ) { [self] pending in
+      shared.withLock { $0.pendingBytes = pending }
       link.note(sentBytes: conversation.connection.wireBytesSent)
       publish()
     }
@@ -211,18 +224,28 @@ public final class SourcePass: Sendable {
   ) -> Report {
     link.note(sentBytes: conversation.connection.wireBytesSent)
     let now = time.wallTime()
-    let pass = shared.withLock { shared in
+    var pass = shared.withLock { shared in
       VMStatus.Pass(
         pass: id, startedAt: startedAt, durationSeconds: now.seconds(since: startedAt),
         readBytes: shared.readBytes, changedBytes: shared.changedBytes, wireBytes: link.sentBytes)
     }
-    return Report(point: point, pass: pass, deferred: selection.deferred, settleFailure: settleFailure)
+    let reading = reading
+    (pass.stages, pass.bottleneck) = (reading.stages, reading.bottleneck)
+    let clock = shared.withLock { $0.clock }
+    let end = time.monotonicNanoseconds()
+    return Report(
+      point: point, pass: pass, deferred: selection.deferred, settleFailure: settleFailure,
+      phases: (
+        clock.seconds("connect", "compare", now: end), clock.seconds("send", now: end),
+        reading.commitSeconds + reading.settleSeconds
+      ))
   }
 
   // MARK: - Progress
 
   func setPhase(_ phase: String) {
-    shared.withLock { $0.phase = phase }
+    let now = time.monotonicNanoseconds()
+    shared.withLock { $0.clock.enter(phase, now: now) }
     publish()
   }
 
@@ -241,14 +264,25 @@ public final class SourcePass: Sendable {
     }
   }
 
+  /// Where the time went until now.
+  private var reading: StageReading {
+    let (clock, now) = (shared.withLock { $0.clock }, time.monotonicNanoseconds())
+    var reading = times.reading
+    reading.freezeSeconds = freezeSeconds
+    reading.commitSeconds = clock.seconds("commit", now: now)
+    reading.settleSeconds = clock.seconds("settle", now: now)
+    return reading
+  }
+
   private func publish() {
     let source = selection.current
-    let (phase, proof) = shared.withLock { ($0.phase, $0.proof) }
-    let done = proof?.doneBytes ?? source.bytes(below: source.tracker.scannedLeaves)
+    let (phase, proof, pending) = shared.withLock { ($0.clock.phase, $0.proof, $0.pendingBytes) }
+    let done = proof?.doneBytes ?? max(0, source.bytes(below: source.tracker.scannedLeaves) - pending)
     let total = proof?.totalBytes ?? source.totalBytes
-    progress(
-      VMStatus.Running(
-        pass: id, phase: phase, startedAt: startedAt, doneBytes: done, totalBytes: total,
-        wireBytes: link.sentBytes))
+    var running = VMStatus.Running(
+      pass: id, phase: phase, startedAt: startedAt, doneBytes: done, totalBytes: total,
+      wireBytes: link.sentBytes)
+    running.bottleneck = reading.bottleneck
+    progress(running)
   }
 }

@@ -140,7 +140,9 @@ final class SourceTransfer: Sendable {
     stream.receive { (frame) throws(PassError) in
       switch frame.type {
       case .committed:
-        window.note(try conversation.decode(Committed.self, frame))
+        let committed = try conversation.decode(Committed.self, frame)
+        stream.noteTarget(busyMilliseconds: committed.busyMilliseconds)
+        window.note(committed)
         return true
       case .settled:
         window.noteFinished()

@@ -19,6 +19,8 @@ public final class StatusBoard: Sendable {
       // History only: whatever is wrong with an entry must not keep the daemon from starting.
       guard var status = try? Self.read(name, in: directory) else { continue }
       status.running = nil
+      status.rpoForecast = nil
+      status.stageSeconds = nil
       status.passesCommitted = 0
       status.passesFailed = 0
       if [.running, .seeding, .settling].contains(status.state) { status.state = status.restingState }

@@ -22,7 +22,7 @@ extension TargetPass {
     guard let incoming, let sequence = received.lastSequence, received.unsyncedBytes > 0 else { return }
     try storing { () throws(StandbyError) in try incoming.sync() }
     try checkFloor()
-    try conversation.send(Ack(sequence: sequence))
+    try conversation.send(Ack(sequence: sequence, busyMilliseconds: received.busy.milliseconds))
     received.unsyncedBytes = 0
     received.lastAckNanoseconds = service.time.monotonicNanoseconds()
   }
@@ -77,7 +77,8 @@ extension TargetPass {
     noteDropped(incoming.droppedForSpace.map { ($0, .space) }, overBudgetBytes: 0)
     // The point exists, whether the sender can still be told or not: nothing below depends on the connection.
     var untold: PassError?
-    do throws(PassError) { try conversation.send(Committed(point: point)) } catch { untold = error }
+    let committed = Committed(point: point, busyMilliseconds: received.busy.milliseconds)
+    do throws(PassError) { try conversation.send(committed) } catch { untold = error }
     noteCommitted(point)
     noteRunning("settle")
     _ = try storing { () throws(StandbyError) in try incoming.settle() }

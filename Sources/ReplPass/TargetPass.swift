@@ -40,6 +40,7 @@ final class TargetPass {
     var unsyncedBytes: Int64 = 0
     var lastSequence: UInt64?
     var lastAckNanoseconds: Int64
+    var busy: BusyTime
   }
 
   init(session: TargetSession, standby: Standby, offer: Offer, agreement: Agreement, lease: Lease) {
@@ -55,7 +56,7 @@ final class TargetPass {
     seededBytes = none
     received = Received(
       dataPages: none, zeroPages: none, damagedDataPages: none, damagedZeroPages: none,
-      lastAckNanoseconds: service.time.monotonicNanoseconds())
+      lastAckNanoseconds: service.time.monotonicNanoseconds(), busy: BusyTime(time: service.time))
   }
 
   /// Ends with the peer's goodbye. What was acknowledged is kept for the next try when anything is thrown.
@@ -67,7 +68,7 @@ final class TargetPass {
     }
     do throws(PassError) {
       try accept()
-      while try handle(try conversation.receive()) {}
+      while try handle(try receive()) {}
       endProof(because: .proof(.left))
       try suspend()
       if !isSettled { noteLeft() }
@@ -82,6 +83,12 @@ final class TargetPass {
       try? suspend()
       throw error
     }
+  }
+
+  private func receive() throws(PassError) -> Frame {
+    let began = service.time.monotonicNanoseconds()
+    defer { received.busy.noteWait(since: began) }
+    return try conversation.receive()
   }
 
   private func suspend() throws(PassError) {
@@ -250,6 +257,7 @@ final class TargetPass {
     let payload = UnsafeRawBufferPointer(rebasing: frame.payload[batch.payload])
     let zeroPages = batch.runs.reduce(0) { $0 + ($1.kind == .zero ? $1.pageCount : 0) }
     let dataPages = batch.runs.reduce(0) { $0 + ($1.kind == .data ? $1.pageCount : 0) }
+    if received.batches == 0 { received.busy = BusyTime(time: service.time) }
     received.batches += 1
     received.dataPages[batch.diskIndex] += dataPages
     received.zeroPages[batch.diskIndex] += zeroPages

@@ -7,9 +7,18 @@ public struct Ack: ControlMessage, Hashable {
   /// The sequence of the source's frame up to which all batches and files are durable.
   public var sequence: UInt64
 
-  public init(sequence: UInt64) { self.sequence = sequence }
+  /// How long the target has worked since the first batch, rather than waited for what comes, milliseconds.
+  /// Says who is slow, and nothing depends on it; nil from a target that does not measure.
+  public var busyMilliseconds: Int64?
 
-  public func validate(_ limits: ProtocolLimits) throws(ProtocolError) {}
+  public init(sequence: UInt64, busyMilliseconds: Int64? = nil) {
+    self.sequence = sequence
+    self.busyMilliseconds = busyMilliseconds
+  }
+
+  public func validate(_ limits: ProtocolLimits) throws(ProtocolError) {
+    try requireBusy(busyMilliseconds)
+  }
 
   /// Throws when this acknowledges a frame that was not sent, or less than an ack before it.
   /// - Parameters:
@@ -73,5 +82,13 @@ public struct Resend: ControlMessage, Hashable {
         range.first >= 0 && range.count >= 1 && range.first <= limit && range.count <= limit - range.first,
         "pages.\(index)", "\(range.first), \(range.count)", expected: "pages below \(limit)")
     }
+  }
+}
+
+extension ControlMessage {
+  /// Time that a target says it has worked.
+  func requireBusy(_ milliseconds: Int64?) throws(ProtocolError) {
+    try require(
+      (milliseconds ?? 0) >= 0, "busyMilliseconds", "\(milliseconds ?? 0)", expected: "0 or more")
   }
 }

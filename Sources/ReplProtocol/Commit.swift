@@ -70,8 +70,13 @@ public struct Committed: ControlMessage, Hashable {
 
   /// The new newest point.
   public var point: RecoveryPoint
+  /// As in an ack, until the point existed.
+  public var busyMilliseconds: Int64?
 
-  public init(point: RecoveryPoint) { self.point = point }
+  public init(point: RecoveryPoint, busyMilliseconds: Int64? = nil) {
+    self.point = point
+    self.busyMilliseconds = busyMilliseconds
+  }
 
   public func validate(_ limits: ProtocolLimits) throws(ProtocolError) {
     try require(point.reference.number >= 1, "point.reference.number", "0", expected: "1 or more")
@@ -81,6 +86,7 @@ public struct Committed: ControlMessage, Hashable {
     try require(
       Set(point.disks.map(\.disk)).count == point.disks.count, "point.disks", "a disk twice",
       expected: "each disk once")
+    try requireBusy(busyMilliseconds)
   }
 
   /// Throws unless the point is the one that was offered and committed: a sender must not take another for

@@ -28,6 +28,17 @@ struct MetricName: Hashable, Sendable {
     "oldest_recovery_point_timestamp_seconds",
     "When the oldest kept recovery point was frozen, Unix time; absent before the first.")
   static let objective = gauge("rpo_seconds", "The lag above which the VM is late.")
+  static let rpoForecast = gauge(
+    "rpo_forecast", "1 for what the sender expects of the objective, 0 for the others.")
+  static let breachExpected = gauge(
+    "rpo_breach_expected_timestamp_seconds",
+    "When the objective will be missed, or was, Unix time; absent while it is not expected to be.")
+  static let commitExpected = gauge(
+    "pass_commit_expected_timestamp_seconds",
+    "When the next recovery point is expected, Unix time; absent while that is not known.")
+  static let stageSeconds = counter(
+    "stage_seconds_total",
+    "Seconds of committed passes by stage, since the start: threads at work, or the writer waiting for it.")
   static let committed = counter(
     "passes_committed_total", "Passes that became a recovery point, since the start.")
   static let failed = counter("passes_failed_total", "Passes that failed, since the start.")

@@ -26,6 +26,7 @@ public enum MetricsText {
     perVM(.pointCount, vms, &text) { $0.pointCount.map { "\($0)" } }
     perVM(.oldestPoint, vms, &text) { $0.oldestPoint.map { seconds($0.frozenAt) } }
     perVM(.objective, vms, &text) { number($0.rpoSeconds) }
+    if document.role == .sender { forecasts(vms, &text) }
     perVM(.committed, vms, &text) { "\($0.passesCommitted)" }
     perVM(.failed, vms, &text) { "\($0.passesFailed)" }
     perVM(.passStart, vms, &text) { $0.lastPass.map { seconds($0.startedAt) } }
@@ -55,6 +56,29 @@ public enum MetricsText {
     _ value: (VMStatus) -> String?
   ) {
     text.family(metric, vms.compactMap { vm in value(vm).map { (labels(vm), $0) } })
+  }
+
+  private static func forecasts(_ vms: ArraySlice<VMStatus>, _ text: inout MetricsWriter) {
+    text.family(
+      .rpoForecast,
+      vms.flatMap { vm -> [MetricsWriter.Sample] in
+        guard let forecast = vm.rpoForecast else { return [] }
+        return VMStatus.Forecast.Verdict.allCases.map {
+          (labels(vm) + [("verdict", $0.rawValue)], forecast.verdict == $0 ? "1" : "0")
+        }
+      })
+    perVM(.breachExpected, vms, &text) { vm in
+      guard let forecast = vm.rpoForecast, [.atRisk, .missed].contains(forecast.verdict) else { return nil }
+      return forecast.breachAt.map(seconds)
+    }
+    perVM(.commitExpected, vms, &text) { $0.rpoForecast?.commitAt.map(seconds) }
+    text.family(
+      .stageSeconds,
+      vms.flatMap { vm -> [MetricsWriter.Sample] in
+        (vm.stageSeconds?.all ?? []).map {
+          (labels(vm) + [("stage", $0.0.rawValue)], number($0.1))
+        }
+      })
   }
 
   private static func states(_ vm: VMStatus) -> [MetricsWriter.Sample] {

@@ -3,9 +3,10 @@ import ReplModel
 
 /// A status document as JSON: the answer of `/status` and of `status --json`.
 ///
-/// Keys are in snake_case and sorted; every VM has a computed `lag_seconds` once it has a recovery point.
+/// Keys are in snake_case and sorted; every VM has a computed `lag_seconds` once it has a recovery point, and
+/// `rpo_breach_in_seconds` while it has a forecast: negative when the objective is missed already.
 public enum StatusJSON {
-  /// `now` is the moment for `lag_seconds`.
+  /// `now` is the moment for the computed values.
   public static func encode(_ document: StatusDocument, now: WallTime) throws(StatusJSONError) -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
@@ -51,12 +52,16 @@ public enum StatusJSON {
     let vm: VMStatus
     let now: WallTime
 
-    enum Key: CodingKey { case lagSeconds }
+    enum Key: CodingKey { case lagSeconds, rpoBreachInSeconds }
 
     func encode(to encoder: any Encoder) throws {
       try vm.encode(to: encoder)
       var container = encoder.container(keyedBy: Key.self)
       try container.encodeIfPresent(vm.lagSeconds(now: now), forKey: .lagSeconds)
+      let breach = vm.rpoForecast?.breachAt.map {
+        Double($0.millisecondsSince1970 - now.millisecondsSince1970) / 1000
+      }
+      try container.encodeIfPresent(breach, forKey: .rpoBreachInSeconds)
     }
   }
 }

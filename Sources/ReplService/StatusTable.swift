@@ -15,6 +15,7 @@ public enum StatusTable {
     for (vm, row) in zip(document.vms, rows.dropFirst()) {
       lines.append(row)
       if let running = vm.running { lines.append("  now: \(progress(running, document.role, now: now))") }
+      lines += ForecastText.lines(of: vm, now: now).map { "  \($0)" }
       lines += StatusNotes.lines(of: vm, now: now).map { "  \($0)" }
       if let failure = vm.lastFailure, isCurrent(failure, of: vm) {
         lines.append("  \(cause(failure, now: now))")

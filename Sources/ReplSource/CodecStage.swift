@@ -23,8 +23,10 @@ final class CodecStage {
 
   func run() throws(SourceError) {
     while let batch = scan.found.pop() {
+      let began = scan.times.now
       try digest(batch)
       try compress(batch)
+      scan.times.add(.codec, since: began)
       guard scan.ready.push(batch) else { return }
     }
   }

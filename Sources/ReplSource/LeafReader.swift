@@ -97,13 +97,16 @@ struct LeafReader {
         let start = Int(first) * pageSize
         let end = min(Int(last) * pageSize, Int(bytes.length))
         let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<end])
+        let began = scan.times.now
         try disk.image.read(into: target, at: bytes.offset + Int64(start))
+        let wasRead = scan.times.add(.read, since: began)
         counts.readBytes += Int64(end - start)
         do throws(DigestError) {
           let digests = UnsafeMutableBufferPointer(
             rebasing: fresh[(slots.lowerBound + Int(first))..<(slots.lowerBound + Int(last))])
           try digester.digest(pages: UnsafeRawBufferPointer(target), pageSizeBytes: pageSize, into: digests)
         } catch { throw IOError(.limit, "digest", path: "disk", detail: "\(error)") }
+        scan.times.add(.digest, since: wasRead)
         position = bytes.offset + Int64(end)
         if position >= bytes.end { break }
       }

@@ -47,6 +47,7 @@ public final class PageScan: Sendable {
   /// The codec's level for the next batch, 0 for raw.
   private let level = Atomic<Int>(1)
   let buffers = BoundedQueue<AlignedBuffer>(capacity: Limits.bufferCount)
+  let times: StageTimes
   private let shared: Mutex<Shared>
 
   private struct Shared {
@@ -59,7 +60,10 @@ public final class PageScan: Sendable {
   }
 
   /// `tracker` counts the leaves of `disks` in order and says where to begin.
-  public init(disks: [ScanDisk], key: DigestKey, codec: Codec, tracker: ResumeTracker) {
+  public init(
+    disks: [ScanDisk], key: DigestKey, codec: Codec, tracker: ResumeTracker, times: StageTimes = StageTimes()
+  ) {
+    self.times = times
     self.disks = disks
     self.key = key
     self.codec = codec
@@ -127,6 +131,16 @@ public final class PageScan: Sendable {
   var isStopped: Bool { shared.withLock { $0.isStopped } }
 
   public var counts: [Counts] { shared.withLock { $0.counts } }
+
+  /// How long the stages have waited for each other.
+  public var waits: ScanWaits {
+    let (found, ready, buffers) = (
+      found.waitedNanoseconds, ready.waitedNanoseconds, buffers.waitedNanoseconds
+    )
+    return ScanWaits(
+      readers: Double(found.push + buffers.pop) / 1e9, codec: Double(found.pop) / 1e9,
+      writer: Double(ready.pop) / 1e9)
+  }
 
   func add(_ counts: Counts, disk: Int) {
     shared.withLock { shared in

@@ -62,6 +62,8 @@ public final class FaultyProxy: Sendable {
     var connections = 0
     var bytes: [Direction: Int] = [:]
     var isStopped = false
+    /// Bytes a second to the server, all connections of one after the other; nil without a limit.
+    var rate: Double?
     var routes: [ProxiedConnection] = []
   }
 
@@ -71,10 +73,12 @@ public final class FaultyProxy: Sendable {
   let state = Monitor(State())
   private let listening: Int32
 
-  /// Forwards to a port on 127.0.0.1, where nobody need listen yet.
-  public init(to server: UInt16) throws(IOError) {
+  /// Forwards to a port on 127.0.0.1, where nobody need listen yet. `isNarrow`: little is on its way at a
+  /// time, as on a slow link, so that whoever sends notices a limit at once.
+  public init(to server: UInt16, isNarrow: Bool = false) throws(IOError) {
     self.server = server
     listening = LoopbackSocket.open()
+    if isNarrow { LoopbackSocket.setReceiveBuffer(listening, byteCount: 32 << 10) }
     guard let port = LoopbackSocket.listen(listening) else {
       close(listening)
       throw IOError.current("listen", path: "127.0.0.1")
@@ -85,6 +89,9 @@ public final class FaultyProxy: Sendable {
 
   /// Replaces the plan; an empty one lets everything pass.
   public func plan(_ faults: [Fault]) { state.withLock { $0.plan = faults } }
+
+  /// From now on so many bytes a second pass to the server; nil lets everything pass.
+  public func limit(bytesPerSecond: Double?) { state.withLock { $0.rate = bytesPerSecond } }
 
   /// How many connections there were.
   public var connections: Int { state.withLock { $0.connections } }
@@ -142,7 +149,13 @@ public final class FaultyProxy: Sendable {
       }
       for direction in Direction.allCases {
         _ = NamedThread.start("proxy-\(direction.rawValue)") { [self] in
-          route.pump(direction) { count in state.withLock { $0.bytes[direction, default: 0] += count } }
+          route.pump(direction) { count in
+            let rate = state.withLock { state in
+              state.bytes[direction, default: 0] += count
+              return state.rate
+            }
+            if direction == .toServer, let rate { route.pause(seconds: Double(count) / rate) }
+          }
         }
       }
     }

@@ -58,6 +58,12 @@ public enum LoopbackSocket {
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
   }
 
+  /// How much the kernel takes before somebody reads it; inherited by accepted connections.
+  public static func setReceiveBuffer(_ descriptor: Int32, byteCount: Int32) {
+    var count = byteCount
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &count, socklen_t(MemoryLayout<Int32>.size))
+  }
+
   /// Closing sends a reset instead of FIN.
   public static func setReset(_ descriptor: Int32) {
     var option = linger(l_onoff: 1, l_linger: 0)

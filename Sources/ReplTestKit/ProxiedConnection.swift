@@ -36,6 +36,9 @@ final class ProxiedConnection: Sendable {
     }
   }
 
+  /// Returns early when the connection ends.
+  func pause(seconds: Double) { _ = state.wait(seconds: seconds) { $0.isEnding ? true : nil } }
+
   /// Passes bytes until the stream ends or the fault ends it; `count` hears of every piece.
   func pump(_ direction: FaultyProxy.Direction, _ count: (Int) -> Void) {
     let (from, to) = direction == .toServer ? (client, server) : (server, client)
