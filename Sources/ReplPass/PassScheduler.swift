@@ -2,24 +2,28 @@ import ReplIO
 import ReplModel
 import Synchronization
 
-/// Runs the passes of all VMs when they are due: oldest lag first, no two of one VM at once, a limit on all
-/// together. VMs may come and go while it runs.
+/// Runs the passes of all VMs when they are due: those closest to missing their objective first, no two of
+/// one VM at once, a limit on all together. VMs may come and go while it runs.
 public final class PassScheduler: Sendable {
   /// One VM as the scheduler sees it.
   public struct Entry: Sendable, Hashable {
     /// The VMX path.
     public let key: String
-    public let intervalSeconds: Double
+    public let terms: PassTerms
+    /// The age of its newest point, where it has one: for its place among the others at the start.
+    public let pointAgeSeconds: Double?
 
-    public init(key: String, intervalSeconds: Double) {
+    public init(key: String, terms: PassTerms, pointAgeSeconds: Double? = nil) {
       self.key = key
-      self.intervalSeconds = intervalSeconds
+      self.terms = terms
+      self.pointAgeSeconds = pointAgeSeconds
     }
   }
 
   /// How one pass ended.
   public enum Outcome: Sendable {
-    case committed
+    /// The next one is expected to take so long; nil where nobody knows.
+    case committed(expectedSeconds: Double?)
     case failed(Remedy, retryAfterSeconds: Double?)
   }
 
@@ -39,10 +43,12 @@ public final class PassScheduler: Sendable {
 
   private var nowSeconds: Double { Double(time.monotonicNanoseconds()) / 1e9 }
 
-  /// A new VM is due at once; one that is there gets the interval.
+  /// A new VM is due at once; one that is there gets the terms.
   public func add(_ entry: Entry) {
     let now = nowSeconds
-    schedule.withLock { $0.add(entry.key, intervalSeconds: entry.intervalSeconds, nowSeconds: now) }
+    schedule.withLock {
+      $0.add(entry.key, terms: entry.terms, pointAgeSeconds: entry.pointAgeSeconds, nowSeconds: now)
+    }
   }
 
   /// No more passes of this VM; one that runs goes on to its end.
@@ -63,6 +69,14 @@ public final class PassScheduler: Sendable {
   public var isPlaceWanted: Bool {
     let now = nowSeconds
     return schedule.withLock { $0.isPlaceWanted(nowSeconds: now) }
+  }
+
+  /// In how many seconds the next pass of each VM is expected to start, and what it waits for.
+  public var outlook: [String: (startsInSeconds: Double, isPlaceMissing: Bool, failures: Int)] {
+    let now = nowSeconds
+    return schedule.withLock { $0.outlook(nowSeconds: now) }.mapValues {
+      (max(0, $0.startsAtSeconds - now), $0.isPlaceMissing, $0.failures)
+    }
   }
 
   /// Runs until the task is cancelled; passes that run then are waited for (they end early by the stop
@@ -101,7 +115,8 @@ public final class PassScheduler: Sendable {
     let now = nowSeconds
     schedule.withLock { schedule in
       switch outcome {
-      case .committed: schedule.committed(key, startedSeconds: started, nowSeconds: now)
+      case .committed(let expected):
+        schedule.committed(key, startedSeconds: started, expectedSeconds: expected, nowSeconds: now)
       case .failed(let remedy, let retryAfter):
         schedule.failed(
           key, remedy: remedy, retryAfterSeconds: retryAfter, jitter: .random(in: 0..<1), nowSeconds: now)

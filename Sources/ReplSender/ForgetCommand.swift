@@ -36,6 +36,7 @@ struct ForgetCommand: AsyncParsableCommand {
       }
       try store.forget(victim.vm)
       try board.remove(victim.vm)
+      try PassHistory(directory: try state.directory.createDirectory("history")).remove(victim.vm)
       Terminal.say("forgotten; a running daemon notices within \(Int(config.rescanSeconds)) s\n")
     }
   }

@@ -10,7 +10,10 @@ struct SenderDaemon {
 
   func run() async throws {
     let notify = NotifyService(logger: runtime.logger) { [runtime] in runtime.summary }
-    var services: [any Service] = [SchedulerService(runtime: runtime), LookService(runtime: runtime), notify]
+    var services: [any Service] = [
+      SchedulerService(runtime: runtime), LookService(runtime: runtime), ForecastService(runtime: runtime),
+      notify,
+    ]
     if let http = runtime.config.http {
       let server: StatusServer
       do throws(StatusServerError) {
@@ -50,7 +53,8 @@ private struct SchedulerService: Service {
         return .failed(.stopVM, retryAfterSeconds: nil)
       }
       switch await runtime.performPass(vm) {
-      case .success: return .committed
+      case .success(let id):
+        return .committed(expectedSeconds: runtime.history.estimate(of: id)?.seconds)
       case .failure(let failure):
         return .failed(failure.error.remedy, retryAfterSeconds: failure.error.retryAfterSeconds)
       }
@@ -59,6 +63,22 @@ private struct SchedulerService: Service {
       await runtime.begin()
       runtime.use(scheduler)
       await scheduler.run()
+    }
+  }
+}
+
+/// Looks ahead, once a second.
+private struct ForecastService: Service {
+  let runtime: SenderRuntime
+
+  func run() async throws {
+    await untilShutdown { [runtime] in
+      while !Task.isCancelled {
+        // The only error is cancellation, which the loop's condition sees.
+        try? await Task.sleep(for: .seconds(1))
+        guard !Task.isCancelled else { continue }
+        runtime.lookAhead()
+      }
     }
   }
 }

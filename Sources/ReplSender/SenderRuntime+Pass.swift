@@ -33,9 +33,10 @@ extension SenderRuntime {
     beginFreeze(id)
     let view: VMView
     do throws(PassError) { view = try takeView(vm, id) } catch { return .failure(note(error, vm, id)) }
+    let freezeSeconds = Double(time.monotonicNanoseconds() - began) / 1e9
     let result: Result<VMID, PassFailure>
     do throws(PassError) {
-      let report = try bring(view, vm, proves: proves)
+      let report = try bring(view, vm, frozen: (began, freezeSeconds), proves: proves)
       seed(report, view, vm, began: began)
       result = .success(view.vm)
     } catch {
@@ -71,7 +72,7 @@ extension SenderRuntime {
   }
 
   private func bring(
-    _ view: VMView, _ vm: SenderConfig.VM, proves: Bool
+    _ view: VMView, _ vm: SenderConfig.VM, frozen: (began: Int64, seconds: Double), proves: Bool
   ) throws(PassError) -> SourcePass.Report {
     // The VMX may have been rewritten since it was asked who it is.
     do throws(SourceError) { try roster.confirm(vm.vmxPath, as: view.vm) } catch { throw .source(error) }
@@ -81,10 +82,11 @@ extension SenderRuntime {
     board.update(view.vm, name: name, peer: "\(config.receiver.address)", rpoSeconds: vm.rpoSeconds) { _ in }
     let pass = SourcePass(
       view: view, settings: settings, state: state, lastEpoch: board[view.vm]?.latestPoint?.reference.epoch,
-      stop: stop, wantsProof: proves, time: time
+      stop: stop, wantsProof: proves, freezeSeconds: frozen.seconds, time: time
     ) { [board] running in
       board.update(view.vm) { $0.running = running }
     } onCommitted: { [self] report in
+      measure(report, view.vm, frozen)
       noteCommitted(report, view, name: name)
     } onTrouble: { [self] error in
       noteTrouble(error, vm: view.vm)
@@ -100,6 +102,7 @@ extension SenderRuntime {
       status.running = nil
       status.lastFailure = nil
       status.lastPass = report.pass
+      status.stageSeconds = (status.stageSeconds ?? .init()) + (report.pass.stages ?? .init())
       status.enter(
         VMStatus.Point(
           reference: report.point.reference, frozenAt: report.point.frozenAt, label: report.point.label))
@@ -116,6 +119,7 @@ extension SenderRuntime {
         "seconds": "\(report.pass.durationSeconds)", "read_bytes": "\(report.pass.readBytes)",
         "changed_bytes": "\(report.pass.changedBytes)", "wire_bytes": "\(report.pass.wireBytes)",
         "settled": "\(report.isSettled)",
+        "bottleneck": "\(report.pass.bottleneck?.rawValue ?? "-")",
       ])
   }
 
@@ -137,8 +141,8 @@ extension SenderRuntime {
 
   /// How long a seed session may take: until the next pass is due. A VM whose passes take all of its interval
   /// gives its new disks a quarter of one, 30 s at most: without that they would never come to an end.
-  static func seedSeconds(interval: Double, passed: Double) -> Double {
-    max(interval - passed, min(30, interval / 4))
+  static func seedSeconds(interval: Double, gap: Double, passed: Double) -> Double {
+    max(gap - passed, min(30, interval / 4))
   }
 
   /// Goes on with the disks that the pass left out, on the same view, until the next pass is due.
@@ -148,7 +152,8 @@ extension SenderRuntime {
     let session = SeedSession(
       view: view, disks: report.deferred, settings: settings, state: state,
       lastEpoch: report.point.reference.epoch,
-      deadlineSeconds: Self.seedSeconds(interval: vm.intervalSeconds, passed: passed), stop: stop,
+      deadlineSeconds: Self.seedSeconds(
+        interval: vm.intervalSeconds, gap: terms(of: vm, view.vm).gapSeconds, passed: passed), stop: stop,
       time: time, mustYield: { [self] in isPlaceWanted }
     ) { [board] running in
       board.update(view.vm) { $0.running = running }

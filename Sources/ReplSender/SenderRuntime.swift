@@ -19,6 +19,7 @@ final class SenderRuntime: Sendable {
   let freezer: ViewFreezer
   let state: SourceState
   let settings: SourceSettings
+  let history: PassHistory
   /// What was said of passes that run, so that it is said once.
   let said = Mutex<[VMID: Set<String>]>([:])
   /// How proofs ended, for commands that asked for them.
@@ -27,6 +28,8 @@ final class SenderRuntime: Sendable {
   let busy = Mutex<Set<VMID>>([])
   /// What freezes of VMs left that nobody asks for any more.
   let strayLeftovers = Mutex<[String]>([])
+  /// What was seen of VMs while looking ahead.
+  let foresight = Mutex<[VMID: Foresight]>([:])
   private let lock: FileLock
   /// Set by the daemon, which has one.
   private let scheduler = Mutex<PassScheduler?>(nil)
@@ -47,6 +50,7 @@ final class SenderRuntime: Sendable {
     state = try SourceState(root: directory.directory)
     freezer = try ViewFreezer(directory: try directory.directory.createDirectory("freezes"), time: time)
     board = try StatusBoard(directory: try directory.directory.createDirectory("status"))
+    history = try PassHistory(directory: try directory.directory.createDirectory("history"))
     settings = SourceSettings(
       receiver: HostPort(host: config.receiver.address.host, port: UInt16(config.receiver.address.port)),
       tls: tls,
@@ -130,7 +134,18 @@ final class SenderRuntime: Sendable {
   }
 
   private var schedule: [PassScheduler.Entry] {
-    roster.members.map { .init(key: $0.vm.vmxPath, intervalSeconds: $0.vm.intervalSeconds) }
+    let now = time.wallTime()
+    return roster.members.map { member in
+      let id = identity(of: member.vm)
+      return .init(
+        key: member.vm.vmxPath, terms: terms(of: member.vm, id),
+        pointAgeSeconds: board[id]?.lagSeconds(now: now))
+    }
+  }
+
+  /// When the next passes are expected to start, by VMX path; empty without a scheduler.
+  var outlook: [String: (startsInSeconds: Double, isPlaceMissing: Bool, failures: Int)] {
+    scheduler.withLock { $0 }?.outlook ?? [:]
   }
 
   /// Whether a VM is due and waits for a place.

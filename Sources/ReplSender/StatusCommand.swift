@@ -8,7 +8,9 @@ import ReplService
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
-    abstract: "Show every VM: state, newest recovery point, lag, last pass, last error.")
+    abstract: "Show every VM: state, newest recovery point, lag, last pass, last error.",
+    discussion: "While the daemon runs it also says which RPO will be missed, before it is, and what passes "
+      + "wait for: freeze, source-read, digest, codec, link or target-write.")
 
   @OptionGroup var option: ConfigOption
 

@@ -9,7 +9,7 @@ import Testing
   @Test("of the VMs that are due, the one with the oldest point goes first, and those without any before all")
   func oldestFirst() {
     var schedule = PassSchedule<String>(limit: 1)
-    for name in ["a", "b", "c"] { schedule.add(name, intervalSeconds: 60, nowSeconds: 0) }
+    for name in ["a", "b", "c"] { schedule.add(name, terms: .init(intervalSeconds: 60), nowSeconds: 0) }
     for (name, start) in [("a", 30.0), ("b", 10.0)] {
       schedule.committed(name, startedSeconds: start, nowSeconds: start + 1)
     }
@@ -23,7 +23,7 @@ import Testing
   @Test("no two passes of one VM overlap, and never more than the limit run at once")
   func limits() {
     var schedule = PassSchedule<String>(limit: 2)
-    for name in ["a", "b", "c"] { schedule.add(name, intervalSeconds: 1, nowSeconds: 0) }
+    for name in ["a", "b", "c"] { schedule.add(name, terms: .init(intervalSeconds: 1), nowSeconds: 0) }
     let first = schedule.takeDue(nowSeconds: 5)
     let second = schedule.takeDue(nowSeconds: 50)
     #expect(first != nil && second != nil && first != second)
@@ -37,7 +37,7 @@ import Testing
   @Test("passes that take long leave room for as many others, and no more than that")
   func longPasses() {
     var schedule = PassSchedule<Int>(limit: 2)
-    for number in 0..<6 { schedule.add(number, intervalSeconds: 600, nowSeconds: 0) }
+    for number in 0..<6 { schedule.add(number, terms: .init(intervalSeconds: 600), nowSeconds: 0) }
     #expect((0..<3).map { _ in schedule.takeDue(nowSeconds: 0) != nil } == [true, true, false])
     #expect(schedule.isPlaceWanted(nowSeconds: 119))
     #expect((0..<3).map { _ in schedule.takeDue(nowSeconds: 121) != nil } == [true, true, false])
@@ -49,7 +49,7 @@ import Testing
   @Test("a pass that takes longer than its interval is followed by the next at once, not by a pile of them")
   func longPass() {
     var schedule = PassSchedule<String>(limit: 1)
-    schedule.add("a", intervalSeconds: 10, nowSeconds: 0)
+    schedule.add("a", terms: .init(intervalSeconds: 10), nowSeconds: 0)
     #expect(schedule.takeDue(nowSeconds: 0) == "a")
     schedule.committed("a", startedSeconds: 0, nowSeconds: 55)
     #expect(schedule.takeDue(nowSeconds: 55) == "a")
@@ -63,7 +63,7 @@ import Testing
   )
   func backoff() {
     var schedule = PassSchedule<String>(limit: 1)
-    schedule.add("a", intervalSeconds: 60, nowSeconds: 0)
+    schedule.add("a", terms: .init(intervalSeconds: 60), nowSeconds: 0)
     var now = 0.0
     var pauses: [Double] = []
     for _ in 0..<8 {
@@ -86,8 +86,8 @@ import Testing
   @Test("a VM that is removed while its pass runs counts until the end, and gets no further pass")
   func removedWhileRunning() {
     var schedule = PassSchedule<String>(limit: 1)
-    schedule.add("a", intervalSeconds: 10, nowSeconds: 0)
-    schedule.add("b", intervalSeconds: 10, nowSeconds: 0)
+    schedule.add("a", terms: .init(intervalSeconds: 10), nowSeconds: 0)
+    schedule.add("b", terms: .init(intervalSeconds: 10), nowSeconds: 0)
     #expect(schedule.takeDue(nowSeconds: 0) != nil)
     let running = schedule.takeDue(nowSeconds: 0)
     #expect(running == nil, "the limit is one")
@@ -103,15 +103,15 @@ import Testing
   @Test("a VM that comes back while its old pass runs does not run twice, and goes on with its new interval")
   func comesBack() {
     var schedule = PassSchedule<String>(limit: 2)
-    schedule.add("a", intervalSeconds: 100, nowSeconds: 0)
+    schedule.add("a", terms: .init(intervalSeconds: 100), nowSeconds: 0)
     #expect(schedule.takeDue(nowSeconds: 0) == "a")
     schedule.remove("a")
-    schedule.add("a", intervalSeconds: 20, nowSeconds: 1)
+    schedule.add("a", terms: .init(intervalSeconds: 20), nowSeconds: 1)
     #expect(schedule.keys == ["a"])
     #expect(schedule.takeDue(nowSeconds: 50) == nil)
     schedule.committed("a", startedSeconds: 0, nowSeconds: 5)
     #expect(schedule.secondsUntilDue(nowSeconds: 5) == 15)
-    schedule.add("a", intervalSeconds: 8, nowSeconds: 5)
+    schedule.add("a", terms: .init(intervalSeconds: 8), nowSeconds: 5)
     #expect(schedule.secondsUntilDue(nowSeconds: 5) == 8, "a shorter interval counts at once")
     schedule.failed("a", remedy: .retryPass, retryAfterSeconds: nil, jitter: 0.5, nowSeconds: 6)
     #expect(schedule.takeDue(nowSeconds: 11) == "a")
@@ -120,10 +120,10 @@ import Testing
   @Test("a place is wanted when a VM is due and none is free")
   func placeWanted() {
     var schedule = PassSchedule<String>(limit: 1)
-    schedule.add("a", intervalSeconds: 100, nowSeconds: 0)
+    schedule.add("a", terms: .init(intervalSeconds: 100), nowSeconds: 0)
     #expect(schedule.takeDue(nowSeconds: 0) == "a")
     #expect(!schedule.isPlaceWanted(nowSeconds: 50))
-    schedule.add("b", intervalSeconds: 100, nowSeconds: 50)
+    schedule.add("b", terms: .init(intervalSeconds: 100), nowSeconds: 50)
     #expect(schedule.isPlaceWanted(nowSeconds: 50))
     schedule.committed("a", startedSeconds: 0, nowSeconds: 60)
     #expect(!schedule.isPlaceWanted(nowSeconds: 60))
@@ -133,20 +133,20 @@ import Testing
   func scheduler() async {
     let ran = Mutex<[String]>([])
     let scheduler = PassScheduler(
-      entries: [.init(key: "old", intervalSeconds: 3600)], limit: 2, time: SystemTime()
+      entries: [.init(key: "old", terms: .init(intervalSeconds: 3600))], limit: 2, time: SystemTime()
     ) { key in
       ran.withLock { $0.append(key) }
-      return .committed
+      return .committed(expectedSeconds: nil)
     }
     func until(_ condition: @Sendable ([String]) -> Bool) async {
       while !condition(ran.withLock { $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
     }
     let running = Task { await scheduler.run() }
     await until { $0 == ["old"] }
-    scheduler.replace(with: [.init(key: "new", intervalSeconds: 3600)])
+    scheduler.replace(with: [.init(key: "new", terms: .init(intervalSeconds: 3600))])
     #expect(scheduler.keys == ["new"])
     await until { $0 == ["old", "new"] }
-    scheduler.add(.init(key: "third", intervalSeconds: 3600))
+    scheduler.add(.init(key: "third", terms: .init(intervalSeconds: 3600)))
     await until { $0.count == 3 }
     #expect(!scheduler.isPlaceWanted)
     running.cancel()
