@@ -19,6 +19,7 @@ final class BatchStream: Sendable {
   private let codec: Codec
   private let time: any TimeSource
   private let times: StageTimes
+  private let tuning: CodecTuning
   /// Called a few times a second while batches go out, with `pendingBytes`.
   private let onProgress: @Sendable (Int64) -> Void
   private let sent: Mutex<Sent>
@@ -37,6 +38,7 @@ final class BatchStream: Sendable {
   init(
     _ source: SourceDisks, _ disks: [ScanDisk], maps: [SourceDiskMaps], key: DigestKey, codec: Codec,
     windowBytes: Int64, conversation: Conversation, time: any TimeSource, times: StageTimes = StageTimes(),
+    isLate: @escaping @Sendable () -> Bool = { false },
     onProgress: @escaping @Sendable (_ pendingBytes: Int64) -> Void
   ) {
     self.source = source
@@ -47,6 +49,7 @@ final class BatchStream: Sendable {
     self.conversation = conversation
     self.time = time
     self.times = times
+    tuning = CodecTuning(codec: codec, times: times, isLate: isLate)
     self.onProgress = onProgress
     window = SendWindow(windowBytes: windowBytes, tracker: source.tracker)
     sent = Mutex(Sent(dataPages: disks.map { _ in 0 }, zeroPages: disks.map { _ in 0 }))
@@ -75,6 +78,7 @@ final class BatchStream: Sendable {
     while let batch = try nextBatch(scan) {
       try send(batch)
       scan.recycle(batch)
+      tuning.apply(to: scan)
       progressNowAndThen()
     }
   }

@@ -27,6 +27,7 @@ public final class SourcePass: Sendable {
   private let startedAt: WallTime
   private let freezeSeconds: Double
   private let times: StageTimes
+  private let isLate: @Sendable () -> Bool
   private let shared: Mutex<Shared>
 
   private struct Shared {
@@ -43,12 +44,15 @@ public final class SourcePass: Sendable {
   }
 
   /// `freezeSeconds` is how long the view took to come, for the account of where the time went.
+  /// `isLate` tells, a few times a second, whether the pass ends after its RPO is broken as it goes: speed counts
+  /// more than bytes on the wire then.
   /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the
   /// pass's threads, a few times a second at most. `onCommitted` is told of the point as soon as it exists; a
   /// proof, which `wantsProof` or the receiver asks for, may take hours after that.
   public init(
     view: VMView, settings: SourceSettings, state: SourceState, lastEpoch: Epoch?, stop: StopSignal,
     wantsProof: Bool = false, freezeSeconds: Double = 0, time: any TimeSource,
+    isLate: @escaping @Sendable () -> Bool = { false },
     progress: @escaping @Sendable (VMStatus.Running) -> Void,
     onCommitted: @escaping @Sendable (Report) -> Void = { _ in },
     onTrouble: @escaping @Sendable (PassError) -> Void = { _ in }
@@ -66,6 +70,7 @@ public final class SourcePass: Sendable {
     startedAt = time.wallTime()
     self.freezeSeconds = freezeSeconds
     times = StageTimes(time: time)
+    self.isLate = isLate
     shared = Mutex(
       Shared(clock: PhaseClock("connect", now: time.monotonicNanoseconds()), lastEpoch: lastEpoch))
   }
@@ -149,7 +154,7 @@ public final class SourcePass: Sendable {
     let stream = BatchStream(
       source, try source.align(maps, accept, conversation), maps: maps, key: key,
       codec: settings.codec(agreement), windowBytes: accept.windowBytes, conversation: conversation,
-      time: time, times: times
+      time: time, times: times, isLate: isLate
     ) { [self] pending in
       shared.withLock { $0.pendingBytes = pending }
       link.note(sentBytes: conversation.connection.wireBytesSent)

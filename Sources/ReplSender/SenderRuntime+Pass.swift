@@ -82,7 +82,11 @@ extension SenderRuntime {
     board.update(view.vm, name: name, peer: "\(config.receiver.address)", rpoSeconds: vm.rpoSeconds) { _ in }
     let pass = SourcePass(
       view: view, settings: settings, state: state, lastEpoch: board[view.vm]?.latestPoint?.reference.epoch,
-      stop: stop, wantsProof: proves, freezeSeconds: frozen.seconds, time: time
+      stop: stop, wantsProof: proves, freezeSeconds: frozen.seconds, time: time,
+      isLate: { [board] in
+        let verdict = board[view.vm]?.rpoForecast?.verdict
+        return verdict == .atRisk || verdict == .missed
+      }
     ) { [board] running in
       board.update(view.vm) { $0.running = running }
     } onCommitted: { [self] report in

@@ -66,15 +66,15 @@ public struct CodecLadder: Sendable {
   public mutating func decide(_ seen: Observation) {
     guard !steps.isEmpty, seen.elapsed > 0 else { return }
     let busy = seen.codec / seen.elapsed / Double(threadCount)
-    if seen.link / seen.elapsed >= Self.scarceShare {
+    if index < Self.first, !seen.isLate {
+      index = Self.first
+    } else if seen.link / seen.elapsed >= Self.scarceShare {
       guard index + 1 < steps.count else { return }
       let (now, next) = (steps[index].cost, steps[index + 1].cost)
       // What raw batches cost says nothing; level 1 keeps up with any link that is the slower one.
       if now == 0 || busy * next / now <= Self.busyShare { index += 1 }
     } else if seen.starved / seen.elapsed >= Self.scarceShare, busy >= Self.busyShare {
       if index > Self.first || (index == Self.first && seen.isLate) { index -= 1 }
-    } else if index < Self.first, !seen.isLate {
-      index = Self.first
     }
   }
 }
