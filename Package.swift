@@ -95,6 +95,14 @@ let package = Package(
         "ReplCommand", "ReplFailover", "ReplIO", "ReplModel", "ReplPass", "ReplService", "ReplStandby",
         "ReplTLS", "ReplTransport", argumentParser, lifecycle, logging,
       ]),
+    // For scripts/bench; nothing that is shipped.
+    .executableTarget(
+      name: "ReplBench",
+      dependencies: [
+        "ReplCompression", "ReplDigest", "ReplIO", "ReplModel", "ReplProtocol", "ReplSource", "ReplStandby",
+        "ReplTLS", "ReplTransport",
+      ],
+      path: "bench/ReplBench", swiftSettings: strict),
     // Tests
     module("ReplTestKit", ["ReplIO", "ReplModel"]),
     tests("ReplModelTests", ["ReplModel"]),

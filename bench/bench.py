@@ -1,44 +1,36 @@
 """Runs the benchmark: see README.md. Start it with scripts/bench."""
 
 import json
-import os
 import signal
 import sys
 
-from replbench import machine, micro, options, report, tools
-from replbench.process import Failure
+from replbench import folder, machine, micro, options, report, tools
+from replbench.process import Daemon, Failure
 from replbench.session import Session, say
 from replbench.targets import Judge
 
-MARK = ".vmrepl-bench"
-
-
-def take_folder(path):
-    """The folder is ours only when it carries our mark: nothing else is ever removed."""
-    path = os.path.realpath(path)
-    if os.path.isdir(path) and os.listdir(path) and not os.path.exists(os.path.join(path, MARK)):
-        raise Failure(f"{path} exists and was not made by this benchmark: name another folder with --work")
-    os.makedirs(path, exist_ok=True)
-    open(os.path.join(path, MARK), "w").close()
-    return path
-
 
 def measure(chosen):
-    work = take_folder(chosen.work)
+    work = folder.take(chosen.work)
     say("installing and building what is needed (the first time takes some minutes)")
     tools.install(chosen.peers if not chosen.micro else [])
     description = machine.describe(work, chosen.seed, chosen.rounds, chosen.size)
-    results, loops = [], None
-    if not chosen.no_micro:
-        say("\nLoops within a pass")
-        loops = micro.run(work, chosen.rounds)
-    if not chosen.micro:
-        session = Session(chosen, tools.build(work), work)
-        tools.make_loopback_ours()
-        try:
-            results = session.run()
-        finally:
-            session.clean()
+    results, loops = [], []
+    try:
+        if not chosen.no_micro:
+            say("\nLoops within a pass")
+            loops = micro.measure(chosen, work, say)
+        if not chosen.micro:
+            programs = tools.build(work)
+            tools.make_loopback_ours()
+            results = Session(chosen, programs, work).run()
+    finally:
+        Daemon.stop_all()
+        folder.clean(work)
+    show(chosen, description, results, loops)
+
+
+def show(chosen, description, results, loops):
     verdicts = Judge(results, loops, description).judge()
     text = report.as_markdown(description, results, loops, verdicts)
     if chosen.json:

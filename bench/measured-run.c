@@ -1,7 +1,7 @@
 // measured-run REPORT COMMAND [ARGUMENT...]: runs COMMAND and writes "status user sys peak_kib" to REPORT.
 //
-// A program of its own, because a child's ru_maxrss begins with the size of whoever started it: from here that is
-// one MiB, from Python it would be many.
+// A program of its own, because a child's ru_maxrss begins with the size of whoever started it: from here
+// that is one MiB, from Python it would be many.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>

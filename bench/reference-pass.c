@@ -1,17 +1,18 @@
 // reference-pass: one whole replication pass in plain C, to measure ours against.
 //
-//   reference-pass receive PORT DISK CERTIFICATE KEY        serves passes, one after another, until it is killed
-//   reference-pass send PORT DISK TABLE [direct]            one pass
+//   reference-pass receive PORT DISK CERTIFICATE KEY    serves passes, one after another, until it is killed
+//   reference-pass send PORT DISK TABLE [direct]        one pass
 //
-// The same steps as ours and nothing besides: workers take chunks of 1 MiB from a shared cursor, test each block of
-// 64 KiB for zeros, digest it (Poly1305 under a secret key), compare with the table of the last pass, find in a block
-// that differs the sub-blocks of 4 KiB that do, pack runs of them with zstd -1; one writer sends them over TLS 1.3;
-// the receiver unpacks, writes, punches holes, fdatasyncs and acknowledges; then the table is replaced durably.
-// What it lacks: recovery points, journal and undo, resuming, authentication of peers, sizes that change, limits.
+// The same steps as ours and nothing besides: workers take chunks of 1 MiB from a shared cursor, test each
+// block of 64 KiB for zeros, digest it (Poly1305 under a secret key), compare with the table of the last
+// pass, find in a block that differs the sub-blocks of 4 KiB that do, and pack runs of them with zstd -1;
+// one writer sends them over TLS 1.3; the receiver unpacks, writes, punches holes, fdatasyncs and
+// acknowledges; then the table is replaced durably. What it lacks: recovery points, journal and undo,
+// resuming, authentication of peers, sizes that change, limits.
 //
 // With "direct" the disk is read with O_DIRECT into huge-page buffers, past the page cache.
 //
-// TABLE: for each block 16 bytes of digest, then for each block sixteen digests of its sub-blocks, cut to 8 bytes.
+// TABLE: for each block 16 bytes of digest, then for each block 16 digests of 8 bytes of its sub-blocks.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,7 @@ enum kind { RAW = 0, PACKED = 1, ZERO = 2, END = 9 };
 
 // Both ends are this program on this machine: a struct will do.
 struct run_header {
-  uint64_t offset;  // END: the size of the disk
+  uint64_t offset; // END: the size of the disk
   uint32_t raw_bytes;
   uint32_t wire_bytes;
   uint32_t kind;
@@ -122,7 +123,8 @@ static struct parcel *new_parcel(void) {
 static void push(struct queue *queue, struct parcel *parcel) {
   pthread_mutex_lock(&queue->mutex);
   while (queue->count >= PARCELS_WAITING) pthread_cond_wait(&queue->changed, &queue->mutex);
-  if (queue->last) queue->last->next = parcel; else queue->first = parcel;
+  if (queue->last) queue->last->next = parcel;
+  else queue->first = parcel;
   queue->last = parcel;
   queue->count++;
   pthread_cond_broadcast(&queue->changed);
@@ -153,7 +155,9 @@ static void set_closed(struct queue *queue, bool is_closed) {
 
 // MARK: The sender
 
-struct digest { uint64_t low, high; };
+struct digest {
+  uint64_t low, high;
+};
 
 struct table {
   struct digest *blocks;
@@ -167,8 +171,7 @@ static struct {
   size_t block_count;
   struct table old, new;
   bool has_old;
-  size_t cursor;         // the next chunk's offset
-  size_t changed_bytes;
+  size_t cursor; // the next chunk's offset
   size_t wire_bytes;
 } pass;
 
@@ -179,21 +182,22 @@ struct worker {
   EVP_MAC_CTX *mac;
   ZSTD_CCtx *packer;
   struct parcel *parcel;
-  size_t changed_bytes;
 };
 
 static struct digest digest(struct worker *worker, const unsigned char *bytes, size_t count) {
   static const unsigned char key[32] = {7};
   struct digest tag;
   size_t length = 0;
-  if (EVP_MAC_init(worker->mac, key, sizeof key, NULL) != 1 || EVP_MAC_update(worker->mac, bytes, count) != 1 ||
+  if (EVP_MAC_init(worker->mac, key, sizeof key, NULL) != 1 ||
+      EVP_MAC_update(worker->mac, bytes, count) != 1 ||
       EVP_MAC_final(worker->mac, (unsigned char *)&tag, &length, sizeof tag) != 1)
     fail("Poly1305 failed");
   if (tag.low == 0 && tag.high == 0) tag.low = 1;
   return tag;
 }
 
-static void add_run(struct worker *worker, uint64_t offset, const unsigned char *bytes, size_t count, bool zero) {
+static void add_run(struct worker *worker, uint64_t offset, const unsigned char *bytes, size_t count,
+                    bool zero) {
   if (!worker->parcel) worker->parcel = new_parcel();
   struct parcel *parcel = worker->parcel;
   struct run_header header = {.offset = offset, .raw_bytes = count, .kind = ZERO};
@@ -206,7 +210,6 @@ static void add_run(struct worker *worker, uint64_t offset, const unsigned char 
   }
   memcpy(body - sizeof header, &header, sizeof header);
   parcel->used += sizeof header + header.wire_bytes;
-  worker->changed_bytes += count;
   if (parcel->used >= PARCEL) {
     push(&parcels, parcel);
     worker->parcel = NULL;
@@ -216,7 +219,8 @@ static void add_run(struct worker *worker, uint64_t offset, const unsigned char 
 enum state { SAME, DATA, ZEROED };
 
 // The states of a block's sub-blocks; the new table's entries for them.
-static void look_at_block(struct worker *worker, const unsigned char *bytes, size_t index, enum state *states) {
+static void look_at_block(struct worker *worker, const unsigned char *bytes, size_t index,
+                          enum state *states) {
   struct digest tag = {0, 0};
   bool zero = is_zero(bytes, BLOCK);
   if (!zero) tag = digest(worker, bytes, BLOCK);
@@ -239,7 +243,8 @@ static void look_at_block(struct worker *worker, const unsigned char *bytes, siz
 static void look_at_chunk(struct worker *worker, size_t offset, size_t count) {
   enum state states[SUBS_PER_CHUNK] = {SAME};
   for (size_t block = 0; block * BLOCK < count; block++)
-    look_at_block(worker, worker->chunk + block * BLOCK, offset / BLOCK + block, states + block * SUBS_PER_BLOCK);
+    look_at_block(worker, worker->chunk + block * BLOCK, offset / BLOCK + block,
+                  states + block * SUBS_PER_BLOCK);
   size_t subs = count / SUB;
   for (size_t first = 0; first < subs;) {
     size_t end = first + 1;
@@ -284,7 +289,6 @@ static void *scan(void *unused) {
     look_at_chunk(&worker, offset, count);
   }
   if (worker.parcel) push(&parcels, worker.parcel);
-  __atomic_fetch_add(&pass.changed_bytes, worker.changed_bytes, __ATOMIC_RELAXED);
   ZSTD_freeCCtx(worker.packer);
   EVP_MAC_CTX_free(worker.mac);
   EVP_MAC_free(mac);
@@ -317,7 +321,8 @@ static void load_table(const char *path) {
   int file = open(path, O_RDONLY);
   if (file == -1) return;
   void *bytes = malloc(table_bytes());
-  if (read(file, bytes, table_bytes()) != (ssize_t)table_bytes()) fail("%s: is not of this disk: remove it", path);
+  if (read(file, bytes, table_bytes()) != (ssize_t)table_bytes())
+    fail("%s: is not of this disk: remove it", path);
   pass.old = table_at(bytes);
   pass.has_old = true;
   close(file);
@@ -329,8 +334,8 @@ static void replace_table(const char *path) {
   snprintf(aside, sizeof aside, "%s.new", path);
   snprintf(folder, sizeof folder, "%s", path);
   int file = open(aside, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (file == -1 || write(file, pass.new.blocks, table_bytes()) != (ssize_t)table_bytes() || fdatasync(file) != 0 ||
-      close(file) != 0 || rename(aside, path) != 0)
+  if (file == -1 || write(file, pass.new.blocks, table_bytes()) != (ssize_t)table_bytes() ||
+      fdatasync(file) != 0 || close(file) != 0 || rename(aside, path) != 0)
     fail("%s: %s", path, strerror(errno));
   int directory = open(dirname(folder), O_RDONLY | O_DIRECTORY);
   if (directory == -1 || fsync(directory) != 0) fail("%s: %s", folder, strerror(errno));
@@ -360,7 +365,8 @@ static int send_pass(int port, const char *disk, const char *table, bool is_dire
 
   struct sockaddr_in address = loopback(port);
   int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (connect(connection, (struct sockaddr *)&address, sizeof address) != 0) fail("port %d: %s", port, strerror(errno));
+  if (connect(connection, (struct sockaddr *)&address, sizeof address) != 0)
+    fail("port %d: %s", port, strerror(errno));
   no_delay(connection);
   SSL_CTX *context = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
@@ -384,7 +390,7 @@ static int send_pass(int port, const char *disk, const char *table, bool is_dire
   if (!receive_all(tls, &acknowledgement, 1)) fail("the receiver did not acknowledge");
   replace_table(table);
   SSL_shutdown(tls);
-  printf("{\"changed_bytes\": %zu, \"payload_bytes\": %zu}\n", pass.changed_bytes, pass.wire_bytes);
+  printf("%zu bytes\n", pass.wire_bytes);
   return 0;
 }
 
@@ -392,10 +398,12 @@ static int send_pass(int port, const char *disk, const char *table, bool is_dire
 
 static int disk_file;
 
-static void apply(const struct run_header *header, const unsigned char *body, unsigned char *room, ZSTD_DCtx *unpacker) {
+static void apply(const struct run_header *header, const unsigned char *body, unsigned char *room,
+                  ZSTD_DCtx *unpacker) {
   off_t offset = (off_t)header->offset;
   if (header->kind == ZERO) {
-    if (fallocate(disk_file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, header->raw_bytes) == 0) return;
+    if (fallocate(disk_file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, header->raw_bytes) == 0)
+      return;
     memset(room, 0, header->raw_bytes);
     body = room;
   } else if (header->kind == PACKED) {

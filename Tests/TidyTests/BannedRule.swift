@@ -28,7 +28,7 @@ struct BannedRule: Sendable {
       reason: "a lock that another process holds can only be tried again; it has a deadline"),
   ]
 
-  static let executables: Set<String> = ["ReplSender", "ReplReceiver"]
+  static let executables: Set<String> = ["ReplSender", "ReplReceiver", "ReplBench"]
   /// Where a byte of a disk passes through; `Data` allocates and counts references.
   static let dataPath: Set<String> = [
     "ReplIO", "ReplTLS", "ReplCompression", "ReplDigest", "ReplVMDK", "ReplTransport", "ReplSource",

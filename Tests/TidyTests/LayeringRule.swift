@@ -35,6 +35,7 @@ enum LayeringRule {
       5, "Glibc", "FoundationEssentials", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"),
     "ReplReceiver": layer(
       5, "Glibc", "FoundationEssentials", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"),
+    "ReplBench": layer(5, "Glibc"),
     "ReplTestKit": layer(6, "Glibc", "Foundation", "FoundationEssentials", "Testing"),
   ]
 

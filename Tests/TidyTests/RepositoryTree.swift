@@ -45,7 +45,8 @@ enum RepositoryTree {
   static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().standardizedFileURL
 
-  static let files: [SourceFile] = list("Sources", .sources) + list("Tests", .tests)
+  static let files: [SourceFile] =
+    list("Sources", .sources) + list("bench", .sources) + list("Tests", .tests)
 
   private static func list(_ folder: String, _ part: SourceFile.Part) -> [SourceFile] {
     let base = root.appendingPathComponent(folder)

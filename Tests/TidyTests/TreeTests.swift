@@ -39,6 +39,7 @@ struct TreeTests {
   func scanSeesFiles() {
     let paths = Set(RepositoryTree.files.map(\.path))
     #expect(paths.contains("Sources/ReplModel/Identifier.swift"))
+    #expect(paths.contains("bench/ReplBench/ReplBench.swift"))
     #expect(paths.contains("Tests/TidyTests/TreeTests.swift"))
   }
 

@@ -10,7 +10,14 @@ STEP = 4 << 20
 PAGE = mmap.PAGESIZE
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
 
@@ -33,7 +40,7 @@ def warm(path):
     with open(path, "rb", buffering=0) as file:
         for start, end in list(data_ranges(file.fileno())):
             for offset in range(start, end, STEP):
-                if os.preadv(file.fileno(), [memoryview(room)[:min(STEP, end - offset)]], offset) == 0:
+                if os.preadv(file.fileno(), [memoryview(room)[: min(STEP, end - offset)]], offset) == 0:
                     break
 
 
@@ -64,8 +71,8 @@ def resident_share(path):
 
 
 def take_free_memory(count):
-    """Touches memory and gives it back. A virtual machine's host may have taken free memory away, and the first
-    touch then costs two seconds a GiB: nobody's run shall pay for that."""
+    """Touches memory and gives it back. A virtual machine's host may have taken free memory away, and the
+    first touch then costs two seconds a GiB: nobody's run shall pay for that."""
     child = os.fork()
     if child == 0:
         try:

@@ -27,7 +27,10 @@ def build(folder, size, seed):
     copy_files("/usr", staging, size // 2 - size // 64, seed)
     with open(image, "wb") as file:
         file.truncate(size)
-    run(["mkfs.ext4", "-q", "-F", "-d", staging, image], env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+    run(
+        ["mkfs.ext4", "-q", "-F", "-d", staging, image],
+        env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+    )
     shutil.rmtree(staging)
     with open(stamp, "w") as file:
         file.write(made)
@@ -35,13 +38,17 @@ def build(folder, size, seed):
 
 
 def copy_files(source, target, count, seed):
-    """Copies files in random order until they are so many bytes. When there are not enough they come again, moved by
-    some bytes, so that no page is like one before and all pack as before."""
+    """Copies files in random order until they are so many bytes. When there are not enough they come again,
+    moved by some bytes, so that no page is like one before and all pack as before."""
     found = []
     for folder, _, names in os.walk(source):
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path) and 0 < os.path.getsize(path) <= LARGEST_FILE:
+            if (
+                os.path.isfile(path)
+                and not os.path.islink(path)
+                and 0 < os.path.getsize(path) <= LARGEST_FILE
+            ):
                 found.append(path)
     if not found:
         raise Failure(f"{source} has no files")
@@ -54,7 +61,9 @@ def copy_files(source, target, count, seed):
                 break
             place = os.path.join(target, f"{generation}", f"{index // 1000}")
             os.makedirs(place, exist_ok=True)
-            with open(path, "rb") as original, open(os.path.join(place, f"{index}-{os.path.basename(path)[:80]}"), "wb") as copy:
+            with open(path, "rb") as original, open(
+                os.path.join(place, f"{index}-{os.path.basename(path)[:80]}"), "wb"
+            ) as copy:
                 copy.write(b"again\n" * generation * 7)
                 shutil.copyfileobj(original, copy, 1 << 20)
                 copied += (copy.tell() + PAGE - 1) // PAGE * PAGE
@@ -75,18 +84,21 @@ def make_vm(folder, size):
         file.truncate(size)
     with open(os.path.join(folder, "bench.vmdk"), "w") as file:
         file.write(
-            "# Disk DescriptorFile\nversion=1\nCID=5e1f0001\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\n"
-            f"# Extent description\nRW {size // 512} FLAT \"bench-flat.vmdk\" 0\n\n"
-            "# The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"19\"\nddb.adapterType = \"lsilogic\"\n"
-            f"ddb.geometry.cylinders = \"{min(size // 512 // 255 // 63, 65535)}\"\n"
-            "ddb.geometry.heads = \"255\"\nddb.geometry.sectors = \"63\"\n")
+            "# Disk DescriptorFile\nversion=1\nCID=5e1f0001\nparentCID=ffffffff\n"
+            'createType="monolithicFlat"\n\n'
+            f'# Extent description\nRW {size // 512} FLAT "bench-flat.vmdk" 0\n\n'
+            '# The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = "19"\nddb.adapterType = "lsilogic"\n'
+            f'ddb.geometry.cylinders = "{min(size // 512 // 255 // 63, 65535)}"\n'
+            'ddb.geometry.heads = "255"\nddb.geometry.sectors = "63"\n'
+        )
     with open(os.path.join(folder, "bench.vmx"), "w") as file:
         file.write(
             '.encoding = "UTF-8"\nconfig.version = "8"\nvirtualHW.version = "19"\ndisplayName = "bench"\n'
             'guestOS = "debian12-64"\nmemSize = "2048"\nnumvcpus = "2"\n'
             'uuid.bios = "56 4d 0b 1c 2d 3e 4f 50-61 72 83 94 a5 b6 c7 d8"\n'
             'scsi0.present = "TRUE"\nscsi0.virtualDev = "pvscsi"\nscsi0:0.present = "TRUE"\n'
-            'scsi0:0.deviceType = "scsi-hardDisk"\nscsi0:0.fileName = "bench.vmdk"\n')
+            'scsi0:0.deviceType = "scsi-hardDisk"\nscsi0:0.fileName = "bench.vmdk"\n'
+        )
     return disk
 
 
@@ -95,9 +107,14 @@ class PackedSum:
 
     def __init__(self):
         self.zstd = ctypes.CDLL("libzstd.so.1")
-        for name, arguments in (("ZSTD_compressBound", [ctypes.c_size_t]), ("ZSTD_isError", [ctypes.c_size_t]),
-                                ("ZSTD_compress", [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t,
-                                                   ctypes.c_int])):
+        for name, arguments in (
+            ("ZSTD_compressBound", [ctypes.c_size_t]),
+            ("ZSTD_isError", [ctypes.c_size_t]),
+            (
+                "ZSTD_compress",
+                [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int],
+            ),
+        ):
             function = getattr(self.zstd, name)
             function.restype, function.argtypes = ctypes.c_size_t, arguments
         self.room = ctypes.create_string_buffer(self.zstd.ZSTD_compressBound(RUN_LIMIT))
@@ -106,7 +123,7 @@ class PackedSum:
 
     def add(self, run_bytes):
         for start in range(0, len(run_bytes), RUN_LIMIT):
-            piece = bytes(run_bytes[start:start + RUN_LIMIT])
+            piece = bytes(run_bytes[start : start + RUN_LIMIT])
             count = self.zstd.ZSTD_compress(self.room, len(self.room), piece, len(piece), 1)
             if self.zstd.ZSTD_isError(count):
                 raise Failure("zstd cannot pack a run")
@@ -123,8 +140,8 @@ def packed_sum_of_data(path):
             for offset in range(start, end, RUN_LIMIT):
                 chunk = os.pread(file.fileno(), min(RUN_LIMIT, end - offset), offset)
                 for place in range(0, len(chunk), PAGE):
-                    page = chunk[place:place + PAGE]
-                    is_zero = page == ZERO_PAGE[:len(page)]
+                    page = chunk[place : place + PAGE]
+                    is_zero = page == ZERO_PAGE[: len(page)]
                     if run_bytes and (is_zero or end_of_run != offset + place):
                         total.add(run_bytes)
                         run_bytes = bytearray()
@@ -147,12 +164,14 @@ class Changes:
     def content(self, count):
         """Bytes of the base image without a zero page."""
         while True:
-            start, end = self.random.choices(self.ranges, weights=[end - start for start, end in self.ranges])[0]
+            start, end = self.random.choices(
+                self.ranges, weights=[end - start for start, end in self.ranges]
+            )[0]
             if end - start < count:
                 continue
             offset = self.random.randrange(start // PAGE, (end - count) // PAGE + 1) * PAGE
             bytes_read = os.pread(self.base.fileno(), count, offset)
-            pages = (bytes_read[place:place + PAGE] for place in range(0, count, PAGE))
+            pages = (bytes_read[place : place + PAGE] for place in range(0, count, PAGE))
             if len(bytes_read) == count and all(page != ZERO_PAGE for page in pages):
                 return bytes_read
 
@@ -168,8 +187,8 @@ class Changes:
                 old = os.pread(descriptor, block_bytes, offset)
                 os.pwrite(descriptor, new, offset)
                 for place in range(0, block_bytes, PAGE):
-                    if old[place:place + PAGE] != new[place:place + PAGE]:
-                        changed[(offset + place) // PAGE] = new[place:place + PAGE]
+                    if old[place : place + PAGE] != new[place : place + PAGE]:
+                        changed[(offset + place) // PAGE] = new[place : place + PAGE]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

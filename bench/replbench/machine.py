@@ -31,7 +31,9 @@ def describe(work, seed, rounds, size):
             "swift": first_line(["swift", "--version"]),
         },
         "revision": first_line(["git", "-C", os.path.dirname(__file__), "describe", "--always", "--dirty"]),
-        "seed": seed, "rounds": rounds, "size_bytes": size,
+        "seed": seed,
+        "rounds": rounds,
+        "size_bytes": size,
     }
 
 

@@ -13,8 +13,8 @@ LIMIT_SECONDS = 3600
 
 @dataclass
 class Run:
-    """What a peer does in one round. `service` is a daemon that goes on, `server` a command that serves this run
-    only and is started before; the run is over when `command` and `server` have both ended."""
+    """What a peer does in one round. `service` is a daemon that goes on, `server` a command that serves this
+    run only and is started before; the run is over when `command` and `server` have both ended."""
 
     command: list
     service: object = None
@@ -39,7 +39,7 @@ class Figures:
 
 
 def wire_bytes():
-    """Bytes that went through the namespace's loopback interface, both directions, TCP/IP headers included."""
+    """Bytes through the namespace's loopback interface, both directions, TCP/IP headers included."""
     # Not /sys/class/net, which shows the namespace in which it was mounted.
     with open("/proc/self/net/dev") as lines:
         for line in lines:
@@ -60,11 +60,17 @@ def measure(name, run, tools, folder):
     wire_before = wire_bytes()
     start = time.monotonic()
     client = subprocess.Popen(
-        [tools.measured_run, report, *run.command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, env={**os.environ, **run.environment})
+        [tools.measured_run, report, *run.command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **run.environment},
+    )
     sampler = PeakSampler(
         [[client.pid], [daemon.pid for daemon in daemons]],
-        without=[client.pid] + ([run.server.pid] if run.server else []))
+        without=[client.pid] + ([run.server.pid] if run.server else []),
+    )
     sampler.start()
     # A wait with a deadline would look in steps of up to 50 ms.
     watchdog = threading.Timer(LIMIT_SECONDS, lambda: stop_family(client.pid))
@@ -79,7 +85,10 @@ def measure(name, run, tools, folder):
     peaks = sampler.stop()
     fields = read(report).split()
     if len(fields) != 4 or int(fields[0]) != 0:
-        raise Failure(f"{name}: {' '.join(map(str, run.command))}: exit status {client.returncode}\n{(output + errors)[-2000:]}")
+        raise Failure(
+            f"{name}: {' '.join(map(str, run.command))}: exit status {client.returncode}\n"
+            + (output + errors)[-2000:]
+        )
     settled = None
     if run.service:
         run.service.settle()
@@ -93,6 +102,12 @@ def measure(name, run, tools, folder):
         target_cpu = float(user) + float(system)
         target_peak = max(peaks[1], int(peak) << 10)
     return Figures(
-        wall_seconds=wall, source_cpu_seconds=float(fields[1]) + float(fields[2]), target_cpu_seconds=target_cpu,
-        source_peak_bytes=max(peaks[0], int(fields[3]) << 10), target_peak_bytes=target_peak,
-        wire_bytes=wire_bytes() - wire_before, output=output + errors, settled_seconds=settled)
+        wall_seconds=wall,
+        source_cpu_seconds=float(fields[1]) + float(fields[2]),
+        target_cpu_seconds=target_cpu,
+        source_peak_bytes=max(peaks[0], int(fields[3]) << 10),
+        target_peak_bytes=target_peak,
+        wire_bytes=wire_bytes() - wire_before,
+        output=output + errors,
+        settled_seconds=settled,
+    )

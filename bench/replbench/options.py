@@ -8,11 +8,28 @@ from .tools import ROOT
 
 WORKLOADS = ["nothing", "blocks-64k", "blocks-4k", "cold", "first-copy", "incompressible"]
 PEERS = [
-    "vmrepl", "reference", "rsync", "rsync-z", "rsync-ssh", "rsync-ssh-z",
-    "nbdcopy", "nbdcopy-flush", "pipe", "pipe-zstd",
+    "vmrepl",
+    "reference",
+    "rsync",
+    "rsync-z",
+    "rsync-ssh",
+    "rsync-ssh-z",
+    "nbdcopy",
+    "nbdcopy-flush",
+    "pipe",
+    "pipe-zstd",
 ]
-UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-         "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+UNITS = {
+    "": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "KI": 2**10,
+    "MI": 2**20,
+    "GI": 2**30,
+    "TI": 2**40,
+}
 
 
 def size(text):
@@ -30,8 +47,11 @@ def names(allowed):
         chosen = [name.strip() for name in text.split(",") if name.strip()]
         wrong = [name for name in chosen if name not in allowed]
         if wrong or not chosen:
-            raise argparse.ArgumentTypeError(f"not known: {', '.join(wrong) or text!r}; one or more of {', '.join(allowed)}")
+            raise argparse.ArgumentTypeError(
+                f"not known: {', '.join(wrong) or text!r}; one or more of {', '.join(allowed)}"
+            )
         return [name for name in allowed if name in chosen]
+
     return parse
 
 
@@ -45,23 +65,39 @@ def positive(text):
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measures whole replication passes against rsync, nbdcopy, plain pipes and a reference pass in C, "
+        description="Measures whole replication passes against rsync, nbdcopy, plain pipes and a pass in C, "
         "and the loops within a pass against the same loops in C.",
-        epilog="Needs root (a network namespace of its own counts the bytes on the wire) and about six times the "
-        "size of the disk, as free space and, for a warm cache, as memory.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=110))
-    parser.add_argument("--size", type=size, default=4 << 30, metavar="SIZE", help="of the disk (default: 4GiB)")
-    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of which the median counts (default: 3)")
-    parser.add_argument("--workloads", type=names(WORKLOADS), default=WORKLOADS, metavar="A,B",
-                        help=f"default: {','.join(WORKLOADS)}")
-    parser.add_argument("--peers", type=names(PEERS), default=PEERS, metavar="A,B", help=f"default: {','.join(PEERS)}")
+        epilog="Needs root (a network namespace of its own counts the bytes on the wire) and about six times "
+        "the size of the disk, as free space and, for a warm cache, as memory.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=110),
+    )
+    parser.add_argument(
+        "--size", type=size, default=4 << 30, metavar="SIZE", help="of the disk (default: 4GiB)"
+    )
+    parser.add_argument(
+        "--rounds", type=positive, default=3, metavar="N", help="of which the median counts (default: 3)"
+    )
+    parser.add_argument(
+        "--workloads",
+        type=names(WORKLOADS),
+        default=WORKLOADS,
+        metavar="A,B",
+        help=f"default: {','.join(WORKLOADS)}",
+    )
+    parser.add_argument(
+        "--peers", type=names(PEERS), default=PEERS, metavar="A,B", help=f"default: {','.join(PEERS)}"
+    )
     parser.add_argument("--micro", action="store_true", help="only the loops within a pass, no whole passes")
     parser.add_argument("--no-micro", action="store_true", help="only whole passes")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--markdown", metavar="FILE", help="write the tables there as well")
-    parser.add_argument("--work", metavar="DIR", default=os.path.join(ROOT, "bench-data"),
-                        help="where images and copies are kept (default: bench-data beside Package.swift); what the "
-                        "benchmark made there is removed at the end, except the base image")
+    parser.add_argument(
+        "--work",
+        metavar="DIR",
+        default=os.path.join(ROOT, "bench-data"),
+        help="where images and copies are kept (default: bench-data beside Package.swift); what the "
+        "benchmark made there is removed at the end, except the base image",
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: 1)")
     options = parser.parse_args(arguments)
     if options.micro and options.no_micro:

@@ -139,7 +139,9 @@ class Daemon:
         self.name = name
         self.log = log
         output = open(log, "ab")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options
+        )
         output.close()
         self.pid = self.process.pid
         Daemon.running.append(self)
@@ -148,7 +150,9 @@ class Daemon:
 
     def check(self):
         if self.process.poll() is not None:
-            raise Failure(f"{self.name} ended with status {self.process.returncode}:\n{read(self.log)[-2000:]}")
+            raise Failure(
+                f"{self.name} ended with status {self.process.returncode}:\n{read(self.log)[-2000:]}"
+            )
         return True
 
     def stop(self):

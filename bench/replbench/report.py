@@ -6,9 +6,16 @@ from .targets import middle, wire_ratio
 
 MIB = 1 << 20
 TITLES = {
-    "vmrepl": "**vmrepl**", "reference": "reference pass in C", "rsync": "rsync, daemon", "rsync-z": "rsync -z, daemon",
-    "rsync-ssh": "rsync, ssh", "rsync-ssh-z": "rsync -z, ssh", "nbdcopy": "nbdcopy, TLS",
-    "nbdcopy-flush": "nbdcopy --flush, TLS", "pipe": "cat, TLS pipe", "pipe-zstd": "zstd -1, TLS pipe",
+    "vmrepl": "**vmrepl**",
+    "reference": "reference pass in C",
+    "rsync": "rsync, daemon",
+    "rsync-z": "rsync -z, daemon",
+    "rsync-ssh": "rsync, ssh",
+    "rsync-ssh-z": "rsync -z, ssh",
+    "nbdcopy": "nbdcopy, TLS",
+    "nbdcopy-flush": "nbdcopy --flush, TLS",
+    "pipe": "cat, TLS pipe",
+    "pipe-zstd": "zstd -1, TLS pipe",
 }
 SYNCS = {"vmrepl", "reference", "nbdcopy-flush", "pipe", "pipe-zstd"}
 
@@ -17,10 +24,18 @@ def as_json(machine, results, micro, verdicts):
     return {
         "machine": machine,
         "workloads": [
-            {"name": result.workload.name, "title": result.workload.title, "changed_bytes": result.raw_bytes,
-             "zstd_of_changed_runs_bytes": result.packed_bytes, "allocated_bytes": result.allocated,
-             "rounds": {name: [figure.as_json() for figure in figures] for name, figures in result.figures.items()}}
-            for result in results],
+            {
+                "name": result.workload.name,
+                "title": result.workload.title,
+                "changed_bytes": result.raw_bytes,
+                "zstd_of_changed_runs_bytes": result.packed_bytes,
+                "allocated_bytes": result.allocated,
+                "rounds": {
+                    name: [figure.as_json() for figure in figures] for name, figures in result.figures.items()
+                },
+            }
+            for result in results
+        ],
         "micro": micro,
         "targets": [vars(verdict) for verdict in verdicts],
     }
@@ -39,10 +54,10 @@ def as_markdown(machine, results, micro, verdicts):
 
 
 LEGEND = """\
-Medians of interleaved rounds, processes included; every peer had the same source. CPU: user and system time of all
-processes of a side. Peak: resident memory of a side. Wire: bytes on the loopback interface, both directions, TCP/IP headers
-included; in brackets against what `zstd -1` makes of the maximal changed runs. Peers marked * do not sync what they
-wrote."""
+Medians of interleaved rounds, processes included; every peer had the same source. CPU: user and system
+time of all processes of a side. Peak: resident memory of a side. Wire: bytes on the loopback interface,
+both directions, TCP/IP headers included; in brackets against what `zstd -1` makes of the maximal changed
+runs. Peers marked * do not sync what they wrote."""
 
 
 def introduction(machine):
@@ -67,7 +82,16 @@ def table(head, rows):
 def passes(result):
     raw, packed = median(result.raw_bytes), median(result.packed_bytes)
     rows = [row(result, name, figures) for name, figures in result.figures.items()]
-    head = ["", "wall s", "(least-most)", "CPU source s", "CPU target s", "peak source MiB", "peak target MiB", "wire MB"]
+    head = [
+        "",
+        "wall s",
+        "(least-most)",
+        "CPU source s",
+        "CPU target s",
+        "peak source MiB",
+        "peak target MiB",
+        "wire MB",
+    ]
     text = table(head, rows)
     if raw:
         text = f"To send: {raw / 1e6:.1f} MB; `zstd -1` makes {packed / 1e6:.2f} MB of it.\n\n" + text
@@ -85,14 +109,22 @@ def row(result, name, figures):
         wire += f" ({wire_ratio(result, figures):.3f})"
     mark = "" if name in SYNCS else " *"
     return [
-        TITLES[name] + mark, f"{median(walls):.2f}", f"{min(walls):.2f}-{max(walls):.2f}",
-        f"{middle(figures, 'source_cpu_seconds'):.2f}", f"{middle(figures, 'target_cpu_seconds'):.2f}",
-        f"{middle(figures, 'source_peak_bytes') / MIB:.0f}", f"{middle(figures, 'target_peak_bytes') / MIB:.0f}", wire]
+        TITLES[name] + mark,
+        f"{median(walls):.2f}",
+        f"{min(walls):.2f}-{max(walls):.2f}",
+        f"{middle(figures, 'source_cpu_seconds'):.2f}",
+        f"{middle(figures, 'target_cpu_seconds'):.2f}",
+        f"{middle(figures, 'source_peak_bytes') / MIB:.0f}",
+        f"{middle(figures, 'target_peak_bytes') / MIB:.0f}",
+        wire,
+    ]
 
 
 def loops(micro):
-    rows = [[line["title"], figure(line["swift"]), figure(line["c"]), f"{line['ratio']:.2f}", line["unit"]]
-            for line in micro]
+    rows = [
+        [line["title"], figure(line["swift"]), figure(line["c"]), f"{line['ratio']:.2f}", line["unit"]]
+        for line in micro
+    ]
     return table(["", "Swift", "C", "Swift / C", "unit"], rows) + "\n\nMore is better in every row."
 
 
@@ -102,5 +134,7 @@ def figure(value):
 
 def targets(verdicts):
     words = {True: "met", False: "**not met**", None: "not judged"}
-    rows = [[verdict.subject, verdict.target, verdict.measured, words[verdict.is_met]] for verdict in verdicts]
+    rows = [
+        [verdict.subject, verdict.target, verdict.measured, words[verdict.is_met]] for verdict in verdicts
+    ]
     return table(["", "target", "measured", ""], rows)

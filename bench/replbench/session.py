@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from . import image, peers
 from .cache import cool, take_free_memory, warm
 from .measure import measure
-from .process import Daemon, Failure
+from .process import Failure
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,11 @@ class Session:
         self.results = []
 
     def chosen(self, condition):
-        return [workload for workload in WORKLOADS if workload.name in self.options.workloads and condition(workload)]
+        return [
+            workload
+            for workload in WORKLOADS
+            if workload.name in self.options.workloads and condition(workload)
+        ]
 
     def run(self):
         say("building the image")
@@ -127,7 +131,9 @@ class Session:
             for name in names[turn:] + names[:turn]:
                 peer = peers.make(name, self.folder(f"peer-{name}"), self.tools, disk)
                 peer.start()
-                self.measure(result, peer, disk, index, memory=total.raw_bytes + total.raw_bytes // 4 + (256 << 20))
+                self.measure(
+                    result, peer, disk, index, memory=total.raw_bytes + total.raw_bytes // 4 + (256 << 20)
+                )
                 if name == "vmrepl" or index == self.options.rounds - 1:
                     self.compare(peer, disk)
                 result.allocated[name] = os.stat(peer.copy).st_blocks * 512
@@ -156,23 +162,17 @@ class Session:
         result.figures.setdefault(peer.name, []).append(figures)
         if run.server:
             run.server.stop()
-        say(f"  round {index + 1} {peer.name:14} {figures.wall_seconds:7.3f} s"
+        say(
+            f"  round {index + 1} {peer.name:14} {figures.wall_seconds:7.3f} s"
             f"  cpu {figures.source_cpu_seconds:6.2f} + {figures.target_cpu_seconds:6.2f} s"
             f"  peak {figures.source_peak_bytes / 2**20:5.0f} + {figures.target_peak_bytes / 2**20:5.0f} MiB"
-            f"  wire {figures.wire_bytes / 1e6:9.3f} MB")
+            f"  wire {figures.wire_bytes / 1e6:9.3f} MB"
+        )
 
     def compare(self, peer, disk):
         """An independent judge: every byte of the copy."""
         found = subprocess.run(["cmp", peer.copy, disk], capture_output=True, text=True)
         if found.returncode != 0:
-            raise Failure(f"{peer.name}: the copy differs from the source: {(found.stdout + found.stderr).strip()}")
-
-    def clean(self):
-        """Leaves nothing but the base image."""
-        Daemon.stop_all()
-        for name in os.listdir(self.work):
-            path = os.path.join(self.work, name)
-            if name.startswith("peer-") or name in ("source", "certificates", "staging"):
-                shutil.rmtree(path, ignore_errors=True)
-            elif name in ("measured", "measured-run", "reference-pass"):
-                os.remove(path)
+            raise Failure(
+                f"{peer.name}: the copy differs from the source: {(found.stdout + found.stderr).strip()}"
+            )

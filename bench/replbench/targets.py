@@ -67,12 +67,22 @@ class Judge:
     def wire_at_most_bytes(self, name, count):
         if figures := self.ours(name):
             wire = middle(figures, "wire_bytes")
-            self.add(self.title(name), f"at most {count / 1e6:.1f} MB on the wire", f"{wire / 1e6:.3f} MB", wire <= count)
+            self.add(
+                self.title(name),
+                f"at most {count / 1e6:.1f} MB on the wire",
+                f"{wire / 1e6:.3f} MB",
+                wire <= count,
+            )
 
     def wire_at_most_sum(self, name, factor):
         if figures := self.ours(name):
             ratio = wire_ratio(self.by_name[name], figures)
-            self.add(self.title(name), f"wire at most {factor} x zstd -1 of what changed", f"{ratio:.3f} x", ratio <= factor)
+            self.add(
+                self.title(name),
+                f"wire at most {factor} x zstd -1 of what changed",
+                f"{ratio:.3f} x",
+                ratio <= factor,
+            )
 
     def pair(self, name, peer):
         result = self.by_name.get(name)
@@ -83,27 +93,48 @@ class Judge:
     def at_most_peer(self, name, peer, factor):
         if pair := self.pair(name, peer):
             ours, theirs = (middle(figures, "wall_seconds") for figures in pair)
-            self.add(self.title(name), f"at most {factor} x {peer}", f"{ours / theirs:.2f} x ({ours:.2f} s, {theirs:.2f} s)",
-                     ours <= factor * theirs)
+            self.add(
+                self.title(name),
+                f"at most {factor} x {peer}",
+                f"{ours / theirs:.2f} x ({ours:.2f} s, {theirs:.2f} s)",
+                ours <= factor * theirs,
+            )
 
     def wire_at_most_peer(self, name, peer, factor):
         if pair := self.pair(name, peer):
             ours, theirs = (middle(figures, "wire_bytes") for figures in pair)
-            self.add(self.title(name), f"at most a third of {peer}'s wire", f"{ours / theirs:.3f} x", ours <= factor * theirs)
+            self.add(
+                self.title(name),
+                f"at most a third of {peer}'s wire",
+                f"{ours / theirs:.3f} x",
+                ours <= factor * theirs,
+            )
 
     def holes_stay_holes(self, name):
         result = self.by_name.get(name)
         if result and "vmrepl" in result.allocated:
             ours, source = result.allocated["vmrepl"], result.allocated["source"]
-            self.add(self.title(name), "holes and zeros take no space",
-                     f"{ours / MIB:.0f} MiB allocated, the source has {source / MIB:.0f} MiB", ours <= source * 1.01)
+            self.add(
+                self.title(name),
+                "holes and zeros take no space",
+                f"{ours / MIB:.0f} MiB allocated, the source has {source / MIB:.0f} MiB",
+                ours <= source * 1.01,
+            )
 
     def memory_at_most(self, count):
-        peaks = [(max(figure.source_peak_bytes, figure.target_peak_bytes), result.workload.title)
-                 for result in self.results for figure in result.figures.get("vmrepl", [])]
+        peaks = [
+            (max(figure.source_peak_bytes, figure.target_peak_bytes), result.workload.title)
+            for result in self.results
+            for figure in result.figures.get("vmrepl", [])
+        ]
         if peaks:
             peak, title = max(peaks)
-            self.add("Memory", f"at most {count // MIB} MiB a side", f"{peak / MIB:.0f} MiB ({title.lower()})", peak <= count)
+            self.add(
+                "Memory",
+                f"at most {count // MIB} MiB a side",
+                f"{peak / MIB:.0f} MiB ({title.lower()})",
+                peak <= count,
+            )
 
     def scan_at_least(self, ratio):
         scans = [row for row in self.micro or [] if row["name"].startswith("scan")]
@@ -112,6 +143,8 @@ class Judge:
 
 
 def wire_ratio(result, figures):
-    """The median over the rounds of what went over the wire, against what zstd -1 makes of that round's changes."""
+    """What went over the wire, against what zstd -1 makes of that round's changes; the median."""
     packed = result.packed_bytes
-    return median(figure.wire_bytes / packed[min(index, len(packed) - 1)] for index, figure in enumerate(figures))
+    return median(
+        figure.wire_bytes / packed[min(index, len(packed) - 1)] for index, figure in enumerate(figures)
+    )

@@ -10,8 +10,18 @@ BENCH = os.path.join(ROOT, "bench")
 
 # Of Debian, by peer; and what every run needs.
 PACKAGES = {
-    None: ["libssl-dev", "zlib1g-dev", "libzstd-dev", "libzstd1", "e2fsprogs", "openssl", "gcc", "libc6-dev", "iproute2",
-           "diffutils"],
+    None: [
+        "libssl-dev",
+        "zlib1g-dev",
+        "libzstd-dev",
+        "libzstd1",
+        "e2fsprogs",
+        "openssl",
+        "gcc",
+        "libc6-dev",
+        "iproute2",
+        "diffutils",
+    ],
     "rsync": ["rsync"],
     "rsync-z": ["rsync"],
     "rsync-ssh": ["rsync", "openssh-server", "openssh-client"],
@@ -56,9 +66,12 @@ def install(peers):
 def build(work):
     folder = run([f"{ROOT}/scripts/build-release"]).strip().splitlines()[-1]
     tools = Tools(
-        sender=os.path.join(folder, "repl-sender"), receiver=os.path.join(folder, "repl-receiver"),
-        measured_run=os.path.join(work, "measured-run"), reference_pass=os.path.join(work, "reference-pass"),
-        certificates=os.path.join(work, "certificates"))
+        sender=os.path.join(folder, "repl-sender"),
+        receiver=os.path.join(folder, "repl-receiver"),
+        measured_run=os.path.join(work, "measured-run"),
+        reference_pass=os.path.join(work, "reference-pass"),
+        certificates=os.path.join(work, "certificates"),
+    )
     compile_c("measured-run.c", tools.measured_run)
     compile_c("reference-pass.c", tools.reference_pass, "-lssl", "-lcrypto", "-lzstd", "-pthread")
     make_certificates(tools.certificates)
@@ -73,23 +86,65 @@ def make_certificates(folder):
     """An authority and a server's certificate, with the names that nbdkit and libnbd look for."""
     os.makedirs(folder, exist_ok=True)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
-    run(["openssl", "req", "-x509", *curve, "-subj", "/CN=bench authority", "-keyout", f"{folder}/ca-key.pem",
-         "-out", f"{folder}/ca-cert.pem"])
+    run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            *curve,
+            "-subj",
+            "/CN=bench authority",
+            "-keyout",
+            f"{folder}/ca-key.pem",
+            "-out",
+            f"{folder}/ca-cert.pem",
+        ]
+    )
     with open(f"{folder}/names", "w") as file:
         file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    run(["openssl", "req", *curve[:-2], "-subj", "/CN=localhost", "-keyout", f"{folder}/server-key.pem",
-         "-out", f"{folder}/request.pem"])
-    run(["openssl", "x509", "-req", "-in", f"{folder}/request.pem", "-CA", f"{folder}/ca-cert.pem", "-CAkey",
-         f"{folder}/ca-key.pem", "-CAcreateserial", "-days", "30", "-extfile", f"{folder}/names",
-         "-out", f"{folder}/server-cert.pem"])
+    run(
+        [
+            "openssl",
+            "req",
+            *curve[:-2],
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            f"{folder}/server-key.pem",
+            "-out",
+            f"{folder}/request.pem",
+        ]
+    )
+    run(
+        [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            f"{folder}/request.pem",
+            "-CA",
+            f"{folder}/ca-cert.pem",
+            "-CAkey",
+            f"{folder}/ca-key.pem",
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-extfile",
+            f"{folder}/names",
+            "-out",
+            f"{folder}/server-cert.pem",
+        ]
+    )
 
 
 def make_loopback_ours():
     """A network namespace whose loopback interface carries nothing but what is measured."""
     import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     new_network = 0x40000000
     if libc.unshare(new_network) != 0:
         raise Failure(
-            f"no network namespace of our own ({os.strerror(ctypes.get_errno())}): run scripts/bench as root")
+            f"no network namespace of our own ({os.strerror(ctypes.get_errno())}): run scripts/bench as root"
+        )
     run(["ip", "link", "set", "lo", "up"])

@@ -22,9 +22,20 @@ class NBDCopy(Peer):
             file.truncate(os.path.getsize(self.source))
         self.daemon = Daemon(
             "nbdkit",
-            ["nbdkit", "--foreground", "--exit-with-parent", "--ipaddr=127.0.0.1", f"--port={self.port}",
-             "--tls=require", f"--tls-certificates={self.tools.certificates}", "file", self.copy],
-            self.log, self.port)
+            [
+                "nbdkit",
+                "--foreground",
+                "--exit-with-parent",
+                "--ipaddr=127.0.0.1",
+                f"--port={self.port}",
+                "--tls=require",
+                f"--tls-certificates={self.tools.certificates}",
+                "file",
+                self.copy,
+            ],
+            self.log,
+            self.port,
+        )
 
     def prepare(self, workload):
         target = f"nbds://localhost:{self.port}/?tls-certificates={quote(self.tools.certificates)}"

@@ -15,8 +15,17 @@ class Reference(Peer):
         self.port = self.tools.free_port()
         self.daemon = Daemon(
             "reference-pass",
-            [self.tools.reference_pass, "receive", str(self.port), self.copy, self.tools.certificate, self.tools.key],
-            self.log, self.port)
+            [
+                self.tools.reference_pass,
+                "receive",
+                str(self.port),
+                self.copy,
+                self.tools.certificate,
+                self.tools.key,
+            ],
+            self.log,
+            self.port,
+        )
 
     def command(self, *options):
         table = os.path.join(self.folder, "table")

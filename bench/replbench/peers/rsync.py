@@ -33,11 +33,21 @@ class RsyncDaemon(Rsync):
         with open(config, "w") as file:
             file.write(
                 "use chroot = no\nuid = root\ngid = root\nreverse lookup = no\n"
-                f"[copy]\npath = {self.folder}\nread only = no\n")
+                f"[copy]\npath = {self.folder}\nread only = no\n"
+            )
         self.daemon = Daemon(
             "rsync --daemon",
-            ["rsync", "--daemon", "--no-detach", f"--config={config}", f"--port={self.port}", "--address=127.0.0.1"],
-            self.log, self.port)
+            [
+                "rsync",
+                "--daemon",
+                "--no-detach",
+                f"--config={config}",
+                f"--port={self.port}",
+                "--address=127.0.0.1",
+            ],
+            self.log,
+            self.port,
+        )
 
     def prepare(self, workload):
         target = f"rsync://127.0.0.1:{self.port}/copy/{os.path.basename(self.copy)}"
@@ -56,14 +66,19 @@ class RsyncSSH(Rsync):
             file.write(
                 f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host-key\n"
                 f"AuthorizedKeysFile {self.folder}/authorized\nStrictModes no\nUsePAM no\nPidFile none\n"
-                "PasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nPrintMotd no\n")
+                "PasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nPrintMotd no\n"
+            )
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         self.daemon = Daemon("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", config], self.log, self.port)
 
     def prepare(self, workload):
         # The cipher that a processor with AES is fastest with.
-        ssh = (f"ssh -p {self.port} -i {self.folder}/user-key -F none -o BatchMode=yes -o StrictHostKeyChecking=no "
-               f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -c aes128-gcm@openssh.com -o Compression=no")
+        ssh = (
+            f"ssh -p {self.port} -i {self.folder}/user-key -F none -o BatchMode=yes "
+            "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
+            "-c aes128-gcm@openssh.com -o Compression=no"
+        )
         return Run(
             ["rsync", *self.options(workload), "-e", ssh, self.source, f"root@127.0.0.1:{self.copy}"],
-            service=self.daemon)
+            service=self.daemon,
+        )

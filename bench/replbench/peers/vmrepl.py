@@ -49,16 +49,20 @@ class VMRepl(Peer):
         run([receiver, "init", "--state-dir", f"{self.folder}/receiver-state", "--store", store])
         run([sender, "init", "--state-dir", f"{self.folder}/sender-state"])
         values = {
-            "port": port, "folder": self.folder,
+            "port": port,
+            "folder": self.folder,
             "vmx": os.path.join(os.path.dirname(self.source), "bench.vmx"),
             "sender": run([sender, "fingerprint", "--state-dir", f"{self.folder}/sender-state"]).strip(),
-            "receiver": run([receiver, "fingerprint", "--state-dir", f"{self.folder}/receiver-state"]).strip(),
+            "receiver": run(
+                [receiver, "fingerprint", "--state-dir", f"{self.folder}/receiver-state"]
+            ).strip(),
         }
         for name, text in (("receiver", RECEIVER), ("sender", SENDER)):
             with open(f"{self.folder}/{name}.yaml", "w") as file:
                 file.write(text.format(**values))
         self.daemon = Daemon(
-            "repl-receiver", [receiver, "run", "--config", f"{self.folder}/receiver.yaml"], self.log, port)
+            "repl-receiver", [receiver, "run", "--config", f"{self.folder}/receiver.yaml"], self.log, port
+        )
 
     def adopt_base(self):
         run(self.command)
@@ -76,7 +80,10 @@ class VMRepl(Peer):
         try:
             figures.reported_seconds = json.loads(figures.output)["vms"][0]["last_pass"]["duration_seconds"]
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise Failure(f"repl-sender run --once --json: no last_pass.duration_seconds ({error}):\n{figures.output[-2000:]}")
+            raise Failure(
+                f"repl-sender run --once --json: no last_pass.duration_seconds ({error}):\n"
+                + figures.output[-2000:]
+            )
 
     def end_daemons(self):
         if self.daemon:
