@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 
-from replbench import folder, machine, micro, options, report, tools
+from replbench import folder, machine, micro, namespace, options, report, tools
 from replbench.process import Daemon, Failure
 from replbench.session import Session, say
 from replbench.targets import Judge
@@ -22,7 +22,7 @@ def measure(chosen):
             loops = micro.measure(chosen, work, say)
         if not chosen.micro:
             programs = tools.build(work)
-            tools.make_loopback_ours()
+            namespace.enter()
             results = Session(chosen, programs, work).run()
     finally:
         Daemon.stop_all()

@@ -10,7 +10,6 @@ from .process import Failure, run
 
 PAGE = 4096
 RUN_LIMIT = 1 << 20
-LARGEST_FILE = 64 << 20
 ZERO_PAGE = bytes(PAGE)
 
 
@@ -44,11 +43,9 @@ def copy_files(source, target, count, seed):
     for folder, _, names in os.walk(source):
         for name in names:
             path = os.path.join(folder, name)
-            if (
-                os.path.isfile(path)
-                and not os.path.islink(path)
-                and 0 < os.path.getsize(path) <= LARGEST_FILE
-            ):
+            is_plain = os.path.isfile(path) and not os.path.islink(path) and os.access(path, os.R_OK)
+            # One file alone would say little of disks.
+            if is_plain and 0 < os.path.getsize(path) <= count // 8:
                 found.append(path)
     if not found:
         raise Failure(f"{source} has no files")
@@ -61,9 +58,8 @@ def copy_files(source, target, count, seed):
                 break
             place = os.path.join(target, f"{generation}", f"{index // 1000}")
             os.makedirs(place, exist_ok=True)
-            with open(path, "rb") as original, open(
-                os.path.join(place, f"{index}-{os.path.basename(path)[:80]}"), "wb"
-            ) as copy:
+            name = f"{index}-{os.path.basename(path)[:80]}"
+            with open(path, "rb") as original, open(os.path.join(place, name), "wb") as copy:
                 copy.write(b"again\n" * generation * 7)
                 shutil.copyfileobj(original, copy, 1 << 20)
                 copied += (copy.tell() + PAGE - 1) // PAGE * PAGE

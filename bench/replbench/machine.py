@@ -68,4 +68,4 @@ def first_line(command):
     except FileNotFoundError:
         return ""
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return lines[0] if lines and done.returncode == 0 else ""
+    return " ".join(lines[0].split()) if lines and done.returncode == 0 else ""

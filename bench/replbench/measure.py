@@ -6,7 +6,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from .process import Failure, PeakSampler, cpu_seconds, forget_peak, read, stop_family
+from .namespace import wire_bytes
+from .process import Failure, Sampler, cpu_seconds, forget_peak, read, stop_family
 
 LIMIT_SECONDS = 3600
 
@@ -38,17 +39,6 @@ class Figures:
         return {name: value for name, value in vars(self).items() if name != "output" and value is not None}
 
 
-def wire_bytes():
-    """Bytes through the namespace's loopback interface, both directions, TCP/IP headers included."""
-    # Not /sys/class/net, which shows the namespace in which it was mounted.
-    with open("/proc/self/net/dev") as lines:
-        for line in lines:
-            name, _, counters = line.partition(":")
-            if name.strip() == "lo":
-                return int(counters.split()[8])
-    raise Failure("/proc/self/net/dev has no loopback interface")
-
-
 def measure(name, run, tools, folder):
     report = os.path.join(folder, "measured")
     if os.path.exists(report):
@@ -67,7 +57,7 @@ def measure(name, run, tools, folder):
         text=True,
         env={**os.environ, **run.environment},
     )
-    sampler = PeakSampler(
+    sampler = Sampler(
         [[client.pid], [daemon.pid for daemon in daemons]],
         without=[client.pid] + ([run.server.pid] if run.server else []),
     )
@@ -82,7 +72,7 @@ def measure(name, run, tools, folder):
         run.server.process.wait()
     wall = time.monotonic() - start
     watchdog.cancel()
-    peaks = sampler.stop()
+    peaks, cpu = sampler.stop()
     fields = read(report).split()
     if len(fields) != 4 or int(fields[0]) != 0:
         raise Failure(
@@ -93,7 +83,7 @@ def measure(name, run, tools, folder):
     if run.service:
         run.service.settle()
         settled = time.monotonic() - start
-        target_cpu = cpu_seconds(run.service.pid) - cpu_before
+        target_cpu = max(cpu_seconds(run.service.pid), cpu[1]) - cpu_before
         target_peak = peaks[1]
     else:
         status, user, system, peak = read(run.server.report).split()

@@ -67,8 +67,8 @@ def parse(arguments):
         prog="scripts/bench",
         description="Measures whole replication passes against rsync, nbdcopy, plain pipes and a pass in C, "
         "and the loops within a pass against the same loops in C.",
-        epilog="Needs root (a network namespace of its own counts the bytes on the wire) and about six times "
-        "the size of the disk, as free space and, for a warm cache, as memory.",
+        epilog="Needs a network namespace of its own, which counts the bytes on the wire (root always may), "
+        "and about six times the size of the disk, as free space and, for a warm cache, as memory.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=110),
     )
     parser.add_argument(

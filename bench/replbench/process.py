@@ -103,18 +103,22 @@ def stop_family(root):
             pass
 
 
-class PeakSampler(threading.Thread):
-    """The sum over one side's processes of what each had resident at most, even of those that come and go."""
+class Sampler(threading.Thread):
+    """Looks at processes that come and go: the sum over one side's processes of what each had resident at
+    most, and the most processor time that each side had used."""
 
     def __init__(self, sides, without=()):
         super().__init__(daemon=True)
         self.sides = sides
         self.without = set(without)
         self.peaks = [{} for _ in sides]
+        self.cpu = [0.0 for _ in sides]
         self.ended = threading.Event()
 
     def sample(self):
-        for roots, peaks in zip(self.sides, self.peaks):
+        for side, (roots, peaks) in enumerate(zip(self.sides, self.peaks)):
+            # A process that nobody waits for takes its time with it.
+            self.cpu[side] = max(self.cpu[side], sum(cpu_seconds(root) for root in roots))
             for root in roots:
                 for pid in set(family(root)) - self.without:
                     peaks[pid] = max(peaks.get(pid, 0), peak_bytes(pid))
@@ -127,7 +131,7 @@ class PeakSampler(threading.Thread):
         self.sample()
         self.ended.set()
         self.join()
-        return [sum(peaks.values()) for peaks in self.peaks]
+        return [sum(peaks.values()) for peaks in self.peaks], self.cpu
 
 
 class Daemon:

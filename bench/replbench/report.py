@@ -45,6 +45,7 @@ def as_markdown(machine, results, micro, verdicts):
     parts = ["# Benchmark results", introduction(machine)]
     if verdicts:
         parts += ["## Targets", targets(verdicts)]
+    results = [result for result in results if result.figures]
     if results:
         parts += ["## Whole passes", LEGEND]
         parts += [text for result in results for text in (f"### {result.workload.title}", passes(result))]
@@ -64,7 +65,7 @@ def introduction(machine):
     size = machine["size_bytes"] / (1 << 30)
     lines = [
         f"Written by `scripts/bench` on {machine['date']}, revision {machine['revision'] or 'unknown'}; "
-        f"{size:g} GiB, {machine['rounds']} rounds, seed {machine['seed']}.",
+        f"{size:g} GiB, rounds: {machine['rounds']}, seed {machine['seed']}.",
         "",
         f"* {machine['cpu']}, {machine['cores']} cores ({', '.join(machine['cpu_flags'])}), "
         f"{machine['memory_bytes'] / (1 << 30):.0f} GiB of memory; load before: {machine['load_before']:.2f}",

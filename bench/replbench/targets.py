@@ -103,10 +103,11 @@ class Judge:
     def wire_at_most_peer(self, name, peer, factor):
         if pair := self.pair(name, peer):
             ours, theirs = (middle(figures, "wire_bytes") for figures in pair)
+            packed = median(self.by_name[name].packed_bytes)
             self.add(
                 self.title(name),
                 f"at most a third of {peer}'s wire",
-                f"{ours / theirs:.3f} x",
+                f"{ours / theirs:.3f} x (zstd -1 of all data: {packed / theirs:.3f} x)",
                 ours <= factor * theirs,
             )
 

@@ -19,7 +19,6 @@ PACKAGES = {
         "openssl",
         "gcc",
         "libc6-dev",
-        "iproute2",
         "diffutils",
     ],
     "rsync": ["rsync"],
@@ -135,16 +134,3 @@ def make_certificates(folder):
             f"{folder}/server-cert.pem",
         ]
     )
-
-
-def make_loopback_ours():
-    """A network namespace whose loopback interface carries nothing but what is measured."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    new_network = 0x40000000
-    if libc.unshare(new_network) != 0:
-        raise Failure(
-            f"no network namespace of our own ({os.strerror(ctypes.get_errno())}): run scripts/bench as root"
-        )
-    run(["ip", "link", "set", "lo", "up"])

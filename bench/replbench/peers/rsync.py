@@ -1,5 +1,6 @@
 """rsync, against its own daemon (no encryption) and over ssh."""
 
+import getpass
 import os
 
 from ..measure import Run
@@ -32,8 +33,10 @@ class RsyncDaemon(Rsync):
         config = os.path.join(self.folder, "rsyncd.conf")
         with open(config, "w") as file:
             file.write(
-                "use chroot = no\nuid = root\ngid = root\nreverse lookup = no\n"
-                f"[copy]\npath = {self.folder}\nread only = no\n"
+                "use chroot = no\nreverse lookup = no\n"
+                # As root it would become nobody, who may not write here.
+                + ("uid = root\ngid = root\n" if os.getuid() == 0 else "")
+                + f"[copy]\npath = {self.folder}\nread only = no\n"
             )
         self.daemon = Daemon(
             "rsync --daemon",
@@ -66,9 +69,12 @@ class RsyncSSH(Rsync):
             file.write(
                 f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host-key\n"
                 f"AuthorizedKeysFile {self.folder}/authorized\nStrictModes no\nUsePAM no\nPidFile none\n"
+                # What a user's shell does when it starts is no part of rsync.
+                f"SetEnv HOME={self.folder}\n"
                 "PasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nPrintMotd no\n"
             )
-        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+        if os.getuid() == 0:
+            os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         self.daemon = Daemon("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", config], self.log, self.port)
 
     def prepare(self, workload):
@@ -79,6 +85,13 @@ class RsyncSSH(Rsync):
             "-c aes128-gcm@openssh.com -o Compression=no"
         )
         return Run(
-            ["rsync", *self.options(workload), "-e", ssh, self.source, f"root@127.0.0.1:{self.copy}"],
+            [
+                "rsync",
+                *self.options(workload),
+                "-e",
+                ssh,
+                self.source,
+                f"{getpass.getuser()}@127.0.0.1:{self.copy}",
+            ],
             service=self.daemon,
         )
