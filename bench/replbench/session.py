@@ -104,7 +104,6 @@ class Session:
                 result.packed_bytes.append(total.packed_bytes if total else 0)
                 turn = index % max(1, len(copies))
                 for peer in copies[turn:] + copies[:turn]:
-                    warm(peer.copy)
                     self.measure(result, peer, disk, index, memory=512 << 20)
                     if peer.name == "vmrepl" or index == self.options.rounds - 1:
                         self.compare(peer, disk)
@@ -153,6 +152,8 @@ class Session:
         os.sync()
         take_free_memory(memory)
         run = peer.prepare(workload)
+        if not workload.is_first_copy:
+            warm(peer.copy)
         if workload.is_cold:
             cool(disk)
         else:
