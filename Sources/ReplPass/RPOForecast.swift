@@ -67,8 +67,16 @@ public struct RPOForecast: Sendable {
       case .never(let what): (true, "\(what); \(end)")
       case .unknown(let what): (nil, "\(what); \(end)")
       }
-    if left <= 0 { return (.missed, text) }
-    return (isLate.map { $0 ? .atRisk : .met } ?? .unknown, text)
+    if left <= 0 { return (.missed, text + impossibility) }
+    guard let isLate else { return (.unknown, text) }
+    return isLate ? (.atRisk, text + impossibility) : (.met, text)
+  }
+
+  /// A point is as old as its pass took when it is there, and the next one takes as long again.
+  private var impossibility: String {
+    guard let seconds = estimate?.seconds, 2 * seconds > rpoSeconds else { return "" }
+    let objective = Self.text(rpoSeconds)
+    return "; passes take \(Self.text(seconds)), and an rpo of \(objective) is shorter than two of them"
   }
 
   /// How much must be left while something is not going well: a third of the objective, or two passes.

@@ -37,7 +37,11 @@ extension SenderRuntime {
     let outlook = outlook
     let paths = Dictionary(
       roster.members.map { (identity(of: $0.vm), $0.vm.vmxPath) }, uniquingKeysWith: { first, _ in first })
-    let all = board.all.filter { $0.state != .found }
+    let everyone = board.all
+    for status in everyone where status.state == .found && status.rpoForecast != nil {
+      board.update(status.vm) { $0.rpoForecast = nil }
+    }
+    let all = everyone.filter { $0.state != .found }
     var known = foresight.withLock { $0 }
     known = known.filter { entry in all.contains { $0.vm == entry.key } }
     for status in all {

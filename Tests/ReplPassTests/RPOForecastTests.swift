@@ -141,6 +141,7 @@ import Testing
     let result = forecast.result
     #expect(result.verdict == .atRisk && result.lagSeconds == 13 && result.bottleneck == .targetWrite)
     #expect(result.reason.contains("the rpo ends in 4 s"))
+    #expect(result.reason.hasSuffix("passes take 6 s, and an rpo of 10 s is shorter than two of them"))
   }
 
   @Test("the VM's next pass comes after a proof, and after a seed session in time")

@@ -16,6 +16,9 @@ import Testing
     document.vms[1].rpoForecast = VMStatus.Forecast(
       verdict: .missed, breachAt: StatusSamples.time(secondsAgo: 6300), reason: "connect\u{1B}[31m fails")
     document.vms[2].rpoForecast = VMStatus.Forecast(verdict: .unknown, reason: "no point yet")
+    document.vms.append(StatusSamples.frozen)
+    document.vms[3].rpoForecast = VMStatus.Forecast(
+      verdict: .unknown, breachAt: StatusSamples.time(secondsAgo: -300), reason: "nothing was measured")
     return document
   }
 
