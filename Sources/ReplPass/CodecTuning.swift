@@ -27,7 +27,8 @@ final class CodecTuning: Sendable {
         reading: times.reading))
   }
 
-  /// To be called now and then from the thread that sends; sets the level of `scan` when it is time to decide.
+  /// To be called now and then from the thread that sends; sets the level of `scan` when it is time to
+  /// decide.
   func apply(to scan: PageScan) {
     let now = times.now
     state.withLock { state in

@@ -44,8 +44,8 @@ public final class SourcePass: Sendable {
   }
 
   /// `freezeSeconds` is how long the view took to come, for the account of where the time went.
-  /// `isLate` tells, a few times a second, whether the pass ends after its RPO is broken as it goes: speed counts
-  /// more than bytes on the wire then.
+  /// `isLate` tells, a few times a second, whether the pass ends after its RPO is broken as it goes: speed
+  /// counts more than bytes on the wire then.
   /// `onTrouble` is called for every connection that failed and is tried again. `progress` is called from the
   /// pass's threads, a few times a second at most. `onCommitted` is told of the point as soon as it exists; a
   /// proof, which `wantsProof` or the receiver asks for, may take hours after that.
