@@ -48,6 +48,20 @@ import Testing
     #expect(again.estimate(of: vm) == nil)
   }
 
+  @Test("what a daemon that has ended foretold is no forecast, and its seconds are not the next one's")
+  func ended() throws {
+    let machine = SimulatedMachine(disks: ["state"])
+    let directory = try machine.disk("state").createDirectory("status")
+    let board = try StatusBoard(directory: directory)
+    board.update(vm, name: "web01", peer: nil, rpoSeconds: 900) { status in
+      status.rpoForecast = VMStatus.Forecast(verdict: .met, reason: "all is well")
+      status.stageSeconds = VMStatus.StageSeconds(link: 5)
+    }
+    try board.keep(vm)
+    let again = try #require(try StatusBoard(directory: directory)[vm])
+    #expect(again.name == "web01" && again.rpoForecast == nil && again.stageSeconds == nil)
+  }
+
   @Test("a file that is damaged, or holds what no pass can have taken, keeps nobody from starting")
   func damage() throws {
     let machine = SimulatedMachine(disks: ["state"])

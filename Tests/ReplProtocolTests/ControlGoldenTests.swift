@@ -133,6 +133,12 @@ struct ControlGoldenTests {
     try check(LeavesRequest(disk: 1, first: 3, count: 4), [#"{"count":4,"disk":1,"first":3}"#])
     try check(Ack(sequence: .max), [#"{"sequence":18446744073709551615}"#])
     try check(
+      Ack(sequence: 1, busyMilliseconds: 1500),
+      [#"{"busyMilliseconds":1500,"#, #""sequence":1}"#])  // how long the target worked
+    #expect(throws: ProtocolError.self) {
+      try Ack.decode(Array(#"{"busyMilliseconds":-1,"sequence":1}"#.utf8))
+    }
+    try check(
       Fixture.resend, [#"{"disk":0,"pages":[{"count":2,"first":1},{"count":1,"first":9}]}"#])
   }
 
