@@ -36,6 +36,13 @@ public final class Monitor<State>: @unchecked Sendable {
     return body(&state)
   }
 
+  /// Reads the value, or changes what nobody waits for: nobody is woken.
+  public func withoutWaking<Result>(_ body: (inout State) -> Result) -> Result {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return body(&state)
+  }
+
   /// Waits until `body` answers something; nil when `seconds` have passed before.
   public func wait<Result>(seconds: Double, _ body: (inout State) -> Result?) -> Result? {
     var end = timespec()

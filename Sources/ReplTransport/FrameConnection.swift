@@ -128,7 +128,14 @@ public final class FrameConnection: Sendable {
   public func close() { end { $0.close() } }
 
   /// From any thread: ends the connection at once and wakes whoever sends or receives.
-  public func interrupt() { session.interrupt() }
+  public func interrupt() {
+    session.interrupt()
+    outlet.releasePace()
+  }
+
+  /// From any thread: data that waits for its turn goes out at once, and what follows. For a connection that
+  /// is about to end, so that its end does not wait for a limit.
+  public func releasePace() { outlet.releasePace() }
 
   /// How long `receive` has been waiting without any byte, heartbeats included; nil while nobody receives.
   /// From any thread.
@@ -148,6 +155,7 @@ public final class FrameConnection: Sendable {
       return heartbeats
     }
     beating?.stop()
+    outlet.releasePace()
     endSession(session)
     beating?.join()
   }

@@ -13,24 +13,36 @@ final class FrameOutlet: Sendable {
     var failure: TransportError?
     let staging = AlignedBuffer(byteCount: TransportLimits.stagingBytes)
     var stagedCount = 0
+    var account: PaceAccount
   }
 
   private let session: TLSSession
   private let peer: String
   private let limits: ProtocolLimits
   private let stallSeconds: Double
-  private let state = Mutex<State>(State())
+  private let pace: (any SendPace)?
+  private let state: Mutex<State>
 
   init(session: TLSSession, peer: String, options: TransportOptions) {
     self.session = session
     self.peer = peer
     limits = options.limits
     stallSeconds = options.sendStallSeconds
+    pace = options.pace
+    state = Mutex(State(account: PaceAccount(options.pace)))
   }
+
+  /// From any thread: data waits for its turn no longer.
+  func releasePace() { pace?.release() }
 
   /// The frame's sequence. After an error nothing more can be sent.
   func send(_ type: MessageType, _ parts: [UnsafeRawBufferPointer]) throws(TransportError) -> UInt64 {
-    try state.withLock { (state) throws(TransportError) in
+    let byteCount = FrameHeader.byteCount + parts.reduce(0) { $0 + $1.count }
+    // Before the lock: heartbeats and errors go on while data waits for its first turn.
+    let granted = type == .batch || type == .file ? pace?.waitForTurn(byteCount) : nil
+    return try state.withLock { (state) throws(TransportError) in
+      state.account.begin(byteCount: byteCount, granted: granted)
+      defer { state.account.end() }
       if let failure = state.failure { throw failure }
       let header = try self.header(type, parts, sequence: state.nextSequence)
       do throws(TLSError) {
@@ -86,7 +98,7 @@ final class FrameOutlet: Sendable {
     while !rest.isEmpty {
       if state.stagedCount == 0, rest.count >= TransportLimits.stagingBytes {
         // Nothing is waiting before it: a large part goes out from where it is.
-        return try writeSlices(UnsafeRawBufferPointer(rebasing: rest))
+        return try writeSlices(UnsafeRawBufferPointer(rebasing: rest), &state)
       }
       let count = min(rest.count, TransportLimits.stagingBytes - state.stagedCount)
       let room = UnsafeMutableRawBufferPointer(rebasing: state.staging.bytes[state.stagedCount...])
@@ -100,15 +112,17 @@ final class FrameOutlet: Sendable {
   private func flush(_ state: inout State) throws(TLSError) {
     let staged = UnsafeRawBufferPointer(rebasing: state.staging.readable[..<state.stagedCount])
     state.stagedCount = 0
-    try writeSlices(staged)
+    try writeSlices(staged, &state)
   }
 
-  /// Each slice has the whole stall deadline: a slow link is no dead one.
-  private func writeSlices(_ buffer: UnsafeRawBufferPointer) throws(TLSError) {
+  /// Each slice has the whole stall deadline, which begins with its turn: neither a slow link nor a low limit
+  /// is a dead peer.
+  private func writeSlices(_ buffer: UnsafeRawBufferPointer, _ state: inout State) throws(TLSError) {
     var offset = 0
     while offset < buffer.count {
-      let end = min(offset + TransportLimits.sliceBytes, buffer.count)
+      let end = offset + state.account.slice(of: buffer.count - offset)
       let slice = UnsafeRawBufferPointer(rebasing: buffer[offset..<end])
+      defer { if pace != nil { state.account.note(slice.count, total: session.wireBytesSent) } }
       try session.write(slice, deadline: Deadline(seconds: stallSeconds))
       offset = end
     }

@@ -11,6 +11,8 @@ public struct TransportOptions: Sendable {
   public var limits: ProtocolLimits
   /// A peer that takes no data for this long is given up.
   public var sendStallSeconds: Double
+  /// When data may go out; nil for at once. One for each connection.
+  public var pace: (any SendPace)?
 
   /// The defaults are those of the wire protocol page.
   public init(

@@ -37,9 +37,11 @@ final class Peers: Sendable {
       address: HostPort(host: "127.0.0.1", port: 0), context: server, options: serverOptions, caps: caps)
   }
 
-  func dial(_ port: UInt16) throws(TransportError) -> FrameConnection {
-    try FrameConnection.connect(
-      to: HostPort(host: "127.0.0.1", port: port), context: client, options: clientOptions,
+  func dial(_ port: UInt16, pace: (any SendPace)? = nil) throws(TransportError) -> FrameConnection {
+    var options = clientOptions
+    options.pace = pace
+    return try FrameConnection.connect(
+      to: HostPort(host: "127.0.0.1", port: port), context: client, options: options,
       deadlineSeconds: 10)
   }
 }
@@ -98,7 +100,7 @@ final class LoopbackPair: Sendable {
   private let listener: Listener
   private let released = Monitor(false)
 
-  init(_ peers: Peers) throws {
+  init(_ peers: Peers, pace: (any SendPace)? = nil) throws {
     listener = try peers.listener()
     let accepted = Monitor<FrameConnection?>(nil)
     let released = self.released
@@ -108,7 +110,7 @@ final class LoopbackPair: Sendable {
       while released.wait(seconds: 60, { $0 ? true : nil }) == nil {}
     } onRefused: { _ in
     }
-    near = try peers.dial(listener.localPort)
+    near = try peers.dial(listener.localPort, pace: pace)
     far = try #require(accepted.wait(seconds: 10) { $0 })
   }
 
