@@ -189,6 +189,8 @@ final class BatchStream: Sendable {
       }
     } catch {
       window.fail(error)
+      // The sending thread may be waiting for its turn, which under a low limit takes a while.
+      conversation.connection.releasePace()
       // The sending thread may be waiting for a change on a disk that has none.
       running.withLock { $0 }?.cancel()
     }

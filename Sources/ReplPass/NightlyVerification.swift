@@ -106,16 +106,23 @@ public final class NightlyVerification: Sendable {
   }
 }
 
-/// Date and minute of the day where this machine is.
+/// Date, day of the week and minute of the day where this machine is.
 struct LocalTime {
   let date: String
   let minute: Int
+  let weekday: Weekday
+
+  var moment: LocalMoment { LocalMoment(weekday: weekday, minute: minute) }
 
   init(_ time: WallTime) {
     var seconds = time_t(time.millisecondsSince1970 / 1000)
     var parts = tm()
+    // localtime_r alone would not notice that the machine's time zone was changed.
+    tzset()
     localtime_r(&seconds, &parts)
     minute = Int(parts.tm_hour) * 60 + Int(parts.tm_min)
+    // 0 is Sunday there.
+    weekday = Weekday(rawValue: (Int(parts.tm_wday) + 6) % 7) ?? .monday
     func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
     date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
   }

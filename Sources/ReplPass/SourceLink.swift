@@ -52,11 +52,13 @@ final class SourceLink: Sendable {
     stop: StopSignal, interrupt: StopSignal, _ body: (Conversation) throws(PassError) -> Answer
   ) throws(PassError) -> Answer {
     let dial = ConnectionAttempt()
+    var options = settings.transport
+    options.pace = settings.makePace?()
     let connection: FrameConnection
     do throws(TransportError) {
       connection = try stop.whileWatching(wake: { dial.cancel() }) { () throws(TransportError) in
         try FrameConnection.connect(
-          to: settings.receiver, context: settings.tls, options: settings.transport, attempt: dial)
+          to: settings.receiver, context: settings.tls, options: options, attempt: dial)
       }
     } catch { throw .transport(error) }
     defer {

@@ -19,6 +19,8 @@ public struct SourceSettings: Sendable {
   public let compression: Compression
   /// How often a cut connection is taken up again without any progress in between.
   public let retryLimit: Int
+  /// The pace of each connection; nil for as fast as it goes.
+  public var makePace: (@Sendable () -> any SendPace)?
 
   public init(
     receiver: HostPort, tls: TLSContext, productVersion: String, pageSizeBytes: Int = 4096,
