@@ -24,6 +24,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let nio = ["NIOCore", "NIOPosix", "NIOHTTP1"].map {
@@ -88,6 +89,7 @@ let package = Package(
       [
         "ReplCommand", "ReplDigest", "ReplIO", "ReplModel", "ReplPass", "ReplProtocol", "ReplService",
         "ReplSource", "ReplTLS", "ReplTransport", "ReplVMDK", "ReplVMX", argumentParser, lifecycle, logging,
+        signals,
       ]),
     program(
       "ReplReceiver",

@@ -12,6 +12,8 @@ public struct StatusDocument: Sendable, Codable {
   /// What keeps the daemon from seeing everything, such as a watched folder that cannot be read; a sentence
   /// each, for people. Nil when nothing does.
   public var warnings: [String]?
+  /// What all together send and may send; nil where nothing is limited or counted.
+  public var bandwidth: BandwidthStatus?
 
   public init(role: Role, version: String, daemonRunning: Bool, generatedAt: WallTime, vms: [VMStatus]) {
     self.role = role

@@ -138,6 +138,8 @@ public struct VMStatus: Sendable, Codable {
   public var verification: Verification?
   /// Of a VM that was found and is not protected: how to protect it.
   public var found: Found?
+  /// What it sends and may send; nil where nothing is limited or counted.
+  public var bandwidth: BandwidthStatus?
 
   public init(vm: VMID, name: String, peer: String?, state: State, rpoSeconds: Double) {
     self.vm = vm

@@ -12,6 +12,7 @@ enum ConfigReport {
       let name = vm.name.map { " (\(SafeText.printable($0)))" } ?? ""
       lines.append(
         "vm \(shown(vm.vmxPath))\(name): \(times(vm.intervalSeconds, vm.rpoSeconds)), \(freeze(vm.freeze))")
+      if let bandwidth = vm.bandwidth.summary { lines.append("  bandwidth: \(bandwidth)") }
       if !vm.excludedDisks.isEmpty {
         lines.append("  not replicated: \(vm.excludedDisks.map { "\($0)" }.sorted().joined(separator: ", "))")
       }
@@ -26,8 +27,10 @@ enum ConfigReport {
         folder.policy == .protect
         ? ": \(times(folder.intervalSeconds, folder.rpoSeconds)), \(freeze(folder.freeze))" : ""
       lines.append("folder \(shown(folder.watched.path)) \(policy) \(include)\(but)\(values)")
+      if let bandwidth = folder.bandwidth.summary { lines.append("  bandwidth of each VM: \(bandwidth)") }
     }
     lines += config.pathMap.map { "path \(shown($0.prefix)) lies at \(shown($0.directory))" }
+    if let bandwidth = config.bandwidth.summary { lines.append("bandwidth of all: \(bandwidth)") }
     return lines
   }
 

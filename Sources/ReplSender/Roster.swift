@@ -32,7 +32,7 @@ final class Roster: Sendable {
     var kept: [String: VMID]
   }
 
-  private let config: SenderConfig
+  private let config: Mutex<SenderConfig>
   private let directory: any StorageDirectory
   let time: any TimeSource
   private let state: Mutex<State>
@@ -41,7 +41,7 @@ final class Roster: Sendable {
 
   /// Reads what was remembered; knows nobody before the first `look`.
   init(_ config: SenderConfig, directory: any StorageDirectory, time: any TimeSource) {
-    self.config = config
+    self.config = Mutex(config)
     self.directory = directory
     self.time = time
     // Lost memory is no reason not to start: it is learned again.
@@ -51,12 +51,16 @@ final class Roster: Sendable {
     state = Mutex(State(claims: kept, kept: kept))
   }
 
+  /// Another configuration, from the next look on.
+  func use(_ new: SenderConfig) { config.withLock { $0 = new } }
+
   /// Looks into every folder and every VMX, and decides anew. Blocks.
   /// - Parameter keeps: whether what was learned is written down; a look from outside the daemon leaves no
   ///   traces.
   @discardableResult
   func look(keeps: Bool) -> Changes {
     looking.withLock { _ in
+      let config = config.withLock { $0 }
       let store = GoneVMs(state: directory)
       let goneBefore = store.load()
       let (before, old) = state.withLock { ($0.claims, $0.outcome) }

@@ -39,7 +39,7 @@ struct RunCommand: AsyncParsableCommand {
     if once {
       try await OncePasses(runtime: runtime, only: vm, json: json, showsProgress: progress).run()
     } else {
-      try await SenderDaemon(runtime: runtime).run()
+      try await SenderDaemon(runtime: runtime, configPath: option.config).run()
     }
   }
 

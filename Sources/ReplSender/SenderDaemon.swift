@@ -3,16 +3,21 @@ import ReplIO
 import ReplPass
 import ReplService
 import ServiceLifecycle
+import UnixSignals
 
 /// `run`: the scheduler, the status pages and systemd's watchdog, until SIGTERM or SIGINT.
 struct SenderDaemon {
   let runtime: SenderRuntime
+  /// Where the configuration is read again.
+  let configPath: String
 
   func run() async throws {
+    let reload = ReloadService(
+      runtime: runtime, configPath: configPath, signals: await UnixSignalsSequence(trapping: .sighup))
     let notify = NotifyService(logger: runtime.logger) { [runtime] in runtime.summary }
     var services: [any Service] = [
       SchedulerService(runtime: runtime), LookService(runtime: runtime), ForecastService(runtime: runtime),
-      notify,
+      reload, notify,
     ]
     if let http = runtime.config.http {
       let server: StatusServer
@@ -96,7 +101,7 @@ private struct LookService: Service {
         guard !Task.isCancelled, pace.isDue else { continue }
         // The body does not throw.
         try? await NamedThread.run("find") { runtime.lookAround() }
-        pace.restart()
+        pace.restart(seconds: runtime.config.rescanSeconds)
       }
     }
   }

@@ -81,8 +81,9 @@ extension SenderRuntime {
     defer { said.withLock { $0[view.vm] = nil } }
     board.update(view.vm, name: name, peer: "\(config.receiver.address)", rpoSeconds: vm.rpoSeconds) { _ in }
     let pass = SourcePass(
-      view: view, settings: settings, state: state, lastEpoch: board[view.vm]?.latestPoint?.reference.epoch,
-      stop: stop, wantsProof: proves, freezeSeconds: frozen.seconds, time: time,
+      view: view, settings: pacedSettings(vm, view.vm), state: state,
+      lastEpoch: board[view.vm]?.latestPoint?.reference.epoch, stop: stop, wantsProof: proves,
+      freezeSeconds: frozen.seconds, time: time,
       isLate: { [board] in
         let verdict = board[view.vm]?.rpoForecast?.verdict
         return verdict == .atRisk || verdict == .missed
@@ -92,6 +93,7 @@ extension SenderRuntime {
     } onCommitted: { [self] report in
       measure(report, view.vm, frozen)
       noteCommitted(report, view, name: name)
+      noteDeadline(vm, view.vm)
     } onTrouble: { [self] error in
       noteTrouble(error, vm: view.vm)
     }
@@ -154,7 +156,7 @@ extension SenderRuntime {
     let passed = Double(time.monotonicNanoseconds() - began) / 1e9
     guard !report.deferred.isEmpty, !stop.isSet else { return }
     let session = SeedSession(
-      view: view, disks: report.deferred, settings: settings, state: state,
+      view: view, disks: report.deferred, settings: pacedSettings(vm, view.vm), state: state,
       lastEpoch: report.point.reference.epoch,
       deadlineSeconds: Self.seedSeconds(
         interval: vm.intervalSeconds, gap: terms(of: vm, view.vm).gapSeconds, passed: passed), stop: stop,

@@ -10,7 +10,12 @@ import Synchronization
 
 /// Everything a running sender consists of: one value for the daemon and for `run --once`.
 final class SenderRuntime: Sendable {
-  let config: SenderConfig
+  /// What is in force; a reload changes it.
+  let current: Mutex<SenderConfig>
+  var config: SenderConfig { current.withLock { $0 } }
+  let reloads = Mutex(Reloads())
+  let output: LogOutput
+  let bandwidth: BandwidthShare
   let board: StatusBoard
   let stop = StopSignal()
   let time = SystemTime()
@@ -41,7 +46,9 @@ final class SenderRuntime: Sendable {
   private static let slowLookSeconds = 300.0
 
   init(config: SenderConfig, output: LogOutput) throws {
-    self.config = config
+    current = Mutex(config)
+    self.output = output
+    bandwidth = BandwidthShare(plan: config.bandwidth, time: time)
     logger = output.logger(label: "repl-sender")
     let directory = try StateDirectory.open(path: config.stateDirectory)
     lock = try directory.lock()
@@ -93,6 +100,7 @@ final class SenderRuntime: Sendable {
       generatedAt: time.wallTime(), vms: board.all)
     let warnings = warnings
     document.warnings = warnings.isEmpty ? nil : warnings
+    describeBandwidth(in: &document)
     return document
   }
 
@@ -100,7 +108,8 @@ final class SenderRuntime: Sendable {
 
   /// What is wrong and belongs to no VM, a sentence each.
   var warnings: [String] {
-    var warnings = roster.warnings + strayLeftovers.withLock { $0 }.map { "left behind: \($0)" }
+    var warnings = reloadWarnings + roster.warnings
+    warnings += strayLeftovers.withLock { $0 }.map { "left behind: \($0)" }
     if let began = lookBegan.withLock({ $0 }), time.wallTime().seconds(since: began) > Self.slowLookSeconds {
       warnings.append(
         "looking for VMs has not come to an end since \(began): "
@@ -120,7 +129,8 @@ final class SenderRuntime: Sendable {
     let running = vms.count { $0.running != nil }
     let failing = vms.count { $0.lastFailure != nil }
     let found = all.count > vms.count ? ", \(all.count - vms.count) found and not protected" : ""
-    return "\(vms.count) VM(s), \(running) passes running, \(failing) failing\(found)"
+    let refused = reloads.withLock { $0.refusal } == nil ? "" : ", the changed configuration was refused"
+    return "\(vms.count) VM(s), \(running) passes running, \(failing) failing\(found)\(refused)"
   }
 
   func identity(of vm: SenderConfig.VM) -> VMID { roster[vm.vmxPath] }

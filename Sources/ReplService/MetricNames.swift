@@ -79,6 +79,19 @@ struct MetricName: Hashable, Sendable {
     "When the last round over all of the standby was complete, Unix time; absent before the first.")
   static let verifyDone = gauge(
     "verify_round_done_bytes", "Bytes of disk that the running round of verifying has dealt with.")
+  static let bandwidthLimit = gauge(
+    "bandwidth_limit_bytes_per_second",
+    "Bytes that may be sent a second by all passes together, by the schedule as it is now; absent without a "
+      + "limit.")
+  static let wireSent = counter(
+    "wire_sent_bytes_total", "Bytes sent to the receiver by all passes, TLS included, since the start.")
+  static let vmBandwidthLimit = gauge(
+    "vm_bandwidth_limit_bytes_per_second",
+    "Bytes that passes of the VM may send a second, by its schedule as it is now; absent without a limit of "
+      + "its own.")
+  static let vmWireSent = counter(
+    "vm_wire_sent_bytes_total",
+    "Bytes sent to the receiver by passes of the VM, TLS included, since the start.")
   static let failure = gauge("last_failure_timestamp_seconds", "When a pass last failed, Unix time.")
 
   private static func gauge(_ name: String, _ help: String) -> MetricName {

@@ -19,6 +19,10 @@ public enum MetricsText {
       text.family(.foundCount, [([], "\(document.vms.count - protected.count)")])
     }
     text.family(.warnings, [([], "\(document.warnings?.count ?? 0)")])
+    if let bandwidth = document.bandwidth {
+      text.family(.bandwidthLimit, bandwidth.limitBytesPerSecond.map { [([], "\($0)")] } ?? [])
+      text.family(.wireSent, [([], "\(bandwidth.sentBytes)")])
+    }
     let vms = protected.prefix(ServiceLimits.metricVMs)
     text.family(.vmState, vms.flatMap(states))
     perVM(.recoveryPoint, vms, &text) { $0.newestPoint.map { seconds($0.frozenAt) } }
@@ -40,6 +44,8 @@ public enum MetricsText {
     perVM(.guestHold, vms, &text) { $0.lastFreeze?.guestHeldSeconds.map(number) }
     perVM(.leftovers, vms, &text) { vm in vm.lastFreeze.map { _ in vm.leftovers == nil ? "0" : "1" } }
     perVM(.seedingDisks, vms, &text) { $0.disks.map { "\($0.count { $0.state == .seeding })" } }
+    perVM(.vmBandwidthLimit, vms, &text) { $0.bandwidth?.limitBytesPerSecond.map { "\($0)" } }
+    perVM(.vmWireSent, vms, &text) { $0.bandwidth.map { "\($0.sentBytes)" } }
     if document.role == .receiver {
       perVM(.suspectPages, vms, &text) { vm in "\(vm.suspicion.map { max(1, $0.pageCount ?? 1) } ?? 0)" }
       perVM(.divergedSince, vms, &text) { $0.divergence.map { seconds($0.since) } }

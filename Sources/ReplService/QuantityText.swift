@@ -16,7 +16,7 @@ enum QuantityText {
   }
 
   /// Digits, at most one space, a unit; nil when it is anything else or more than Int64 holds.
-  private static func amount(_ text: String, _ units: [(String, Int64)]) -> Int64? {
+  static func amount(_ text: String, _ units: [(String, Int64)]) -> Int64? {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
     var rest = text.dropFirst(digits.count)
     if rest.first == " " { rest = rest.dropFirst() }

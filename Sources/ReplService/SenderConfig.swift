@@ -29,11 +29,13 @@ public struct SenderConfig: Sendable, Hashable {
     public let excludedDisks: Set<DiskSelector>
     /// The block devices that stand for raw device mappings of its disks.
     public let devices: [DeviceMapping]
+    /// What it may send, within what all together may.
+    public let bandwidth: BandwidthPlan
 
     public init(
       vmxPath: String, name: String? = nil, intervalSeconds: Double, rpoSeconds: Double,
       freeze: FreezeSettings = .standard, excludedDisks: Set<DiskSelector> = [],
-      devices: [DeviceMapping] = []
+      devices: [DeviceMapping] = [], bandwidth: BandwidthPlan = .unlimited
     ) {
       self.vmxPath = vmxPath
       self.name = name
@@ -42,6 +44,7 @@ public struct SenderConfig: Sendable, Hashable {
       self.freeze = freeze
       self.excludedDisks = excludedDisks
       self.devices = devices
+      self.bandwidth = bandwidth
     }
   }
 
@@ -60,37 +63,42 @@ public struct SenderConfig: Sendable, Hashable {
     public let intervalSeconds: Double
     public let rpoSeconds: Double
     public let freeze: FreezeSettings
+    /// What each of its VMs may send.
+    public let bandwidth: BandwidthPlan
 
     public init(
       watched: WatchedFolder, policy: Policy, intervalSeconds: Double, rpoSeconds: Double,
-      freeze: FreezeSettings
+      freeze: FreezeSettings, bandwidth: BandwidthPlan = .unlimited
     ) {
       self.watched = watched
       self.policy = policy
       self.intervalSeconds = intervalSeconds
       self.rpoSeconds = rpoSeconds
       self.freeze = freeze
+      self.bandwidth = bandwidth
     }
 
     /// The VM of a VMX file in this folder, as its policy protects it.
     public func vm(at vmxPath: String) -> VM {
-      VM(vmxPath: vmxPath, intervalSeconds: intervalSeconds, rpoSeconds: rpoSeconds, freeze: freeze)
+      VM(
+        vmxPath: vmxPath, intervalSeconds: intervalSeconds, rpoSeconds: rpoSeconds, freeze: freeze,
+        bandwidth: bandwidth)
     }
   }
 
   /// Keys, digest maps and locks; mode 0700.
-  public let stateDirectory: String
-  public let receiver: Receiver
+  public internal(set) var stateDirectory: String
+  public internal(set) var receiver: Receiver
   /// Where status and metrics are served; nil when they are off. A loopback address.
-  public let http: NetworkAddress?
+  public internal(set) var http: NetworkAddress?
   /// The default for every VM: from the start of one pass to the start of the next.
   public let intervalSeconds: Double
   /// The default for every VM: the lag above which status and metrics call it late.
   public let rpoSeconds: Double
-  public let maximumConcurrentPasses: Int
+  public internal(set) var maximumConcurrentPasses: Int
   /// Fixed by the first copy of a VM: a receiver refuses another one later.
-  public let pageSizeBytes: Int
-  public let compression: Compression
+  public internal(set) var pageSizeBytes: Int
+  public internal(set) var compression: Compression
   public let logLevel: Logger.Level
   /// Where paths of the virtualisation host lie on this machine.
   public let pathMap: [PathMapping]
@@ -99,6 +107,8 @@ public struct SenderConfig: Sendable, Hashable {
   public let folders: [Folder]
   /// From the end of one look for VMs to the start of the next.
   public let rescanSeconds: Double
+  /// What all passes together may send.
+  public internal(set) var bandwidth: BandwidthPlan = .unlimited
 
   /// How the view of one of its VMs is to be taken.
   public func viewRequest(_ vm: VM) -> ViewRequest {

@@ -7,9 +7,9 @@ struct SenderConfigSchema {
   static let keys = [
     "state_dir", "receiver", "http", "interval", "rpo", "max_concurrent_passes", "page_size", "compression",
     "log_level", "path_map", "vms", "folders",
-    "rescan",
+    "rescan", "bandwidth",
   ]
-  static let vmKeys = ["vmx", "name", "interval", "rpo", "exclude_disks", "devices", "freeze"]
+  static let vmKeys = ["vmx", "name", "interval", "rpo", "exclude_disks", "devices", "freeze", "bandwidth"]
   /// Below 10 s a pass is mostly its three round trips; above a week nobody calls it replication.
   static let intervals: ClosedRange<Double> = 10...604_800
   /// Reading the names of a large datastore takes seconds; after an hour nobody calls it watching.
@@ -39,12 +39,13 @@ struct SenderConfigSchema {
     guard let stateDirectory, let receiver, let pageSize, let compression, let passes, let level
     else { return nil }
     let rescan = top.optional("rescan").map { reader.seconds($0, in: Self.rescans) } ?? 60
-    guard let pathMap, let vms, let folders, let rescan else { return nil }
+    let bandwidth = top.optional("bandwidth").map(self.bandwidth) ?? .unlimited
+    guard let pathMap, let vms, let folders, let rescan, let bandwidth else { return nil }
     return SenderConfig(
       stateDirectory: stateDirectory, receiver: receiver, http: http, intervalSeconds: times.interval,
       rpoSeconds: times.rpo, maximumConcurrentPasses: passes, pageSizeBytes: pageSize,
       compression: compression, logLevel: level, pathMap: pathMap, vms: vms,
-      folders: folders, rescanSeconds: rescan)
+      folders: folders, rescanSeconds: rescan, bandwidth: bandwidth)
   }
 
   struct Schedule {
@@ -150,10 +151,11 @@ struct SenderConfigSchema {
     let freeze = scope.optional("freeze").map(self.freeze) ?? .standard
     let excluded = scope.optional("exclude_disks").map(diskSelectors) ?? []
     let devices = scope.optional("devices").map(self.devices) ?? []
-    guard let path, let freeze, let excluded, let devices else { return nil }
+    let bandwidth = scope.optional("bandwidth").map(self.bandwidth) ?? .unlimited
+    guard let path, let freeze, let excluded, let devices, let bandwidth else { return nil }
     return SenderConfig.VM(
       vmxPath: path, name: name, intervalSeconds: own.interval, rpoSeconds: own.rpo, freeze: freeze,
-      excludedDisks: excluded, devices: devices)
+      excludedDisks: excluded, devices: devices, bandwidth: bandwidth)
   }
 
   private func vmxPath(_ node: ConfigNode) -> String? {

@@ -8,13 +8,17 @@ public enum StatusTable {
   public static func render(_ document: StatusDocument, now: WallTime) -> String {
     var lines = [heading(document)]
     lines += (document.warnings ?? []).map { "warning: \(SafeText.printable($0, limit: 512))" }
+    lines += document.bandwidth.flatMap(BandwidthText.daemon).map { [$0] } ?? []
     guard !document.vms.isEmpty else { return (lines + ["no VMs"]).joined(separator: "\n") }
     let titles = ["VM", "STATE", "NEWEST POINT", "LAG", "LAST PASS", "READ", "CHANGED", "SENT"]
     let rows = aligned([titles] + document.vms.map { row($0, document.role, now: now) })
     lines.append(rows[0])
     for (vm, row) in zip(document.vms, rows.dropFirst()) {
       lines.append(row)
-      if let running = vm.running { lines.append("  now: \(progress(running, document.role, now: now))") }
+      if let running = vm.running {
+        let rate = vm.bandwidth.map(BandwidthText.vm) ?? ""
+        lines.append("  now: \(progress(running, document.role, now: now))\(rate)")
+      }
       lines += ForecastText.lines(of: vm, now: now).map { "  \($0)" }
       lines += StatusNotes.lines(of: vm, now: now).map { "  \($0)" }
       if let failure = vm.lastFailure, isCurrent(failure, of: vm) {

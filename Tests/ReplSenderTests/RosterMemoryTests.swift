@@ -134,7 +134,7 @@ struct RosterMemoryTests {
     #expect(!pace.isDue)
     time.advance(seconds: 2)
     #expect(pace.isDue)
-    pace.restart()
+    pace.restart(seconds: 60)
     #expect(!pace.isDue)
   }
 }

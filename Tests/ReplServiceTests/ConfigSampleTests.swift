@@ -74,7 +74,10 @@ struct ConfigSampleTests {
   @Test("the samples and the invalid files are there")
   func filesAreThere() {
     #expect(Self.samples.map(\.lastPathComponent) == ["receiver.yaml", "sender.yaml"])
-    #expect(Self.examples.map(\.lastPathComponent) == ["sender-folders.yaml", "sender-freeze.yaml"])
+    #expect(
+      Self.examples.map(\.lastPathComponent) == [
+        "sender-bandwidth.yaml", "sender-folders.yaml", "sender-freeze.yaml",
+      ])
     #expect(Self.invalidFiles.count >= 25)
   }
 

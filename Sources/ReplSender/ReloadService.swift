@@ -1,0 +1,29 @@
+import ReplIO
+import ReplService
+import ServiceLifecycle
+import UnixSignals
+
+/// Reads the configuration again for every SIGHUP.
+struct ReloadService: Service {
+  let runtime: SenderRuntime
+  let configPath: String
+  /// Made before systemd is told that the daemon is ready: until then SIGHUP would end it.
+  let signals: UnixSignalsSequence
+
+  func run() async throws {
+    for await _ in signals.cancelOnGracefulShutdown() {
+      tell { notifier throws(SystemdNotifyError) in try notifier.reloading() }
+      // The bodies do not throw.
+      try? await NamedThread.run("reload") { _ = runtime.reload(from: configPath) }
+      tell { notifier throws(SystemdNotifyError) in try notifier.ready(status: runtime.summary) }
+      // Not before: a storage that does not answer must not make the reload look failed.
+      try? await NamedThread.run("find") { runtime.lookAfterReload() }
+    }
+  }
+
+  private func tell(_ body: (SystemdNotifier) throws(SystemdNotifyError) -> Void) {
+    do throws(SystemdNotifyError) { try body(SystemdNotifier()) } catch {
+      runtime.logger.warning("notify-failed", metadata: ["cause": "\(error)"])
+    }
+  }
+}
