@@ -21,6 +21,8 @@ public final class BandwidthShare: Sendable {
     var rule = BandwidthPlan.unlimited.rule(at: LocalMoment(weekday: .monday, minute: 0))
     var meter = RateMeter()
     var sentBytes: Int64 = 0
+    /// Connections that go by it.
+    var streamCount = 0
 
     func status(now: Int64) -> BandwidthStatus {
       BandwidthStatus(
@@ -76,6 +78,16 @@ public final class BandwidthShare: Sendable {
     }
   }
 
+  /// Forgets all VMs but these and those that are still sending.
+  public func retain(_ keys: Set<String>) {
+    state.withoutWaking { state in
+      for (key, lane) in state.lanes where !keys.contains(key) && lane.streamCount == 0 {
+        state.lanes[key] = nil
+        state.arbiter.remove(lane: key)
+      }
+    }
+  }
+
   /// When the VM's newest point will be older than its RPO allows; nil before the first point.
   public func set(deadline: WallTime?, for key: String) {
     state.withoutWaking { $0.arbiter.set(deadline: deadline, of: key) }
@@ -120,6 +132,7 @@ public final class BandwidthShare: Sendable {
   public func makePace(for key: String) -> any SendPace {
     let number = state.withoutWaking { state in
       if state.lanes[key] == nil { state.lanes[key] = Lane() }
+      state.lanes[key]?.streamCount += 1
       state.nextStream += 1
       return state.nextStream
     }
@@ -136,6 +149,8 @@ public final class BandwidthShare: Sendable {
     init(share: BandwidthShare, number: UInt64, lane: String) {
       (self.share, self.number, self.lane) = (share, number, lane)
     }
+
+    deinit { share.state.withoutWaking { $0.lanes[lane]?.streamCount -= 1 } }
 
     var isReleased: Bool { released.load(ordering: .acquiring) }
 

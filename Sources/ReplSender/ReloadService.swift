@@ -13,11 +13,9 @@ struct ReloadService: Service {
   func run() async throws {
     for await _ in signals.cancelOnGracefulShutdown() {
       tell { notifier throws(SystemdNotifyError) in try notifier.reloading() }
-      // The bodies do not throw.
+      // The body does not throw.
       try? await NamedThread.run("reload") { _ = runtime.reload(from: configPath) }
       tell { notifier throws(SystemdNotifyError) in try notifier.ready(status: runtime.summary) }
-      // Not before: a storage that does not answer must not make the reload look failed.
-      try? await NamedThread.run("find") { runtime.lookAfterReload() }
     }
   }
 

@@ -10,7 +10,12 @@ import ReplTLS
 /// Runs passes: as a daemon at their intervals, or once.
 struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "run", abstract: "Replicate: all VMs at their intervals, or each once with --once.")
+    commandName: "run", abstract: "Replicate: all VMs at their intervals, or each once with --once.",
+    discussion: """
+      SIGHUP (`systemctl reload repl-sender`) reads the configuration again: limits of bandwidth hold at once,
+      also for passes that run; VMs, folders, their values and the log level follow. What needs a restart is
+      named in the log and in `status`. A configuration that is wrong changes nothing.
+      """)
 
   @OptionGroup var option: ConfigOption
 

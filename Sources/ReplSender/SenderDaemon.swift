@@ -98,7 +98,7 @@ private struct LookService: Service {
       while !Task.isCancelled {
         // The only error is cancellation, which the loop's condition sees.
         try? await Task.sleep(for: .seconds(1))
-        guard !Task.isCancelled, pace.isDue else { continue }
+        guard !Task.isCancelled, runtime.takeWantedLook() || pace.isDue else { continue }
         // The body does not throw.
         try? await NamedThread.run("find") { runtime.lookAround() }
         pace.restart(seconds: runtime.config.rescanSeconds)

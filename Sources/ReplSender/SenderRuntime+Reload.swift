@@ -30,6 +30,8 @@ extension SenderRuntime {
     bandwidth.use(config.bandwidth)
     roster.use(config)
     useBandwidthOfMembers()
+    // On its own thread: a storage that does not answer must not hold up the next reload.
+    wantLook()
     logger.notice(
       "reloaded",
       metadata: [
@@ -37,12 +39,6 @@ extension SenderRuntime {
         "at_next_start": "\(waiting.isEmpty ? "-" : waiting.joined(separator: ","))",
       ])
     return true
-  }
-
-  /// After a reload: who is there now, and with which limit. Blocks as long as the storage takes.
-  func lookAfterReload() {
-    lookAround()
-    useBandwidthOfMembers()
   }
 
   /// Passes that run get the new limit as well.

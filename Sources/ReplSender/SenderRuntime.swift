@@ -44,6 +44,10 @@ final class SenderRuntime: Sendable {
   private let cleaningBegan = Mutex<WallTime?>(nil)
   /// A look around takes seconds; a storage that does not answer takes for ever.
   private static let slowLookSeconds = 300.0
+  /// One look around at a time: what it finds must not be undone by one that began before.
+  private let lookingAround = Mutex(())
+  /// Set by a reload: the next look is not to wait for its time.
+  private let isLookWanted = Mutex(false)
 
   init(config: SenderConfig, output: LogOutput) throws {
     current = Mutex(config)
@@ -161,8 +165,21 @@ final class SenderRuntime: Sendable {
   /// Whether a VM is due and waits for a place.
   var isPlaceWanted: Bool { scheduler.withLock { $0 }?.isPlaceWanted ?? false }
 
+  /// The next look is due now.
+  func wantLook() { isLookWanted.withLock { $0 = true } }
+
+  /// Whether it is; told once.
+  func takeWantedLook() -> Bool {
+    isLookWanted.withLock { wanted in
+      defer { wanted = false }
+      return wanted
+    }
+  }
+
   /// Looks into every folder and VMX; board, log and scheduler follow. Blocks.
-  func lookAround() {
+  func lookAround() { lookingAround.withLock { _ in look() } }
+
+  private func look() {
     lookBegan.withLock { $0 = time.wallTime() }
     let changes = roster.look(keeps: true)
     lookBegan.withLock { $0 = nil }
@@ -173,6 +190,7 @@ final class SenderRuntime: Sendable {
       logger.warning("status-not-kept", metadata: ["cause": "\(error)"])
     }
     log(changes)
+    bandwidth.retain(Set(roster.members.map(\.vm.vmxPath)))
     scheduler.withLock { $0 }?.replace(with: schedule)
   }
 

@@ -18,11 +18,40 @@ struct StatusCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
-    let config = try option.load()
     try await Failure.explaining {
-      let document = try await Self.document(config)
+      let document = try await document()
       Terminal.say(try StatusReport.text(document, json: json, now: SystemTime().wallTime()))
     }
+  }
+
+  private func document() async throws -> StatusDocument {
+    let loaded: Result<SenderConfig, ConfigError>
+    do throws(ConfigError) { loaded = .success(try SenderConfig.load(path: option.config)) } catch {
+      loaded = .failure(error)
+    }
+    switch loaded {
+    case .success(let config): return try await Self.document(config)
+    case .failure(let problem): return try await document(despite: problem)
+    }
+  }
+
+  /// A daemon may run with the configuration of before, and needs watching all the more.
+  private func document(despite problem: ConfigError) async throws -> StatusDocument {
+    guard let document = await Self.documentOfDaemon(despite: option.config) else {
+      throw Failure.exit(.config, "\(problem)")
+    }
+    Terminal.complain("warning: the configuration is wrong, and the daemon goes on with the one of before\n")
+    Terminal.complain("\(problem)\n")
+    return document
+  }
+
+  private static func documentOfDaemon(despite path: String) async -> StatusDocument? {
+    guard let address = SenderConfig.statusAddress(path: path) else { return nil }
+    // Whatever keeps it from answering: what is wrong with the configuration says more.
+    guard let document = try? await StatusClient.fetch(from: address), document.role == .sender else {
+      return nil
+    }
+    return document
   }
 
   private static func document(_ config: SenderConfig) async throws -> StatusDocument {

@@ -1,3 +1,5 @@
+import ReplModel
+
 /// What a running daemon takes up of a changed configuration.
 extension SenderConfig {
   /// This configuration as far as it can be in force without a restart, where `running` is; and the keys
@@ -17,5 +19,19 @@ extension SenderConfig {
     keep(\.pageSizeBytes, "page_size")
     keep(\.compression, "compression")
     return (config, waiting)
+  }
+
+  /// Where a daemon with this file serves its status, as far as can be told of a file that is wrong; nil when
+  /// it does not.
+  public static func statusAddress(path: String) -> NetworkAddress? {
+    let standard = SenderConfigSchema.statusAddress
+    // What is wrong with the file, `load` says.
+    guard let bytes = try? ConfigFile.read(path: path) else { return standard }
+    // As above.
+    guard let root = try? ConfigDocument.parse(bytes, path: path).root else { return standard }
+    guard case .mapping(let entries) = root.content else { return standard }
+    let reader = ConfigReader()
+    return reader.statusAddress(
+      ConfigScope(node: root, entries: entries, reader: reader), default: standard)
   }
 }

@@ -14,6 +14,7 @@ struct SenderConfigSchema {
   static let intervals: ClosedRange<Double> = 10...604_800
   /// Reading the names of a large datastore takes seconds; after an hour nobody calls it watching.
   static let rescans: ClosedRange<Double> = 1...3600
+  static let statusAddress = NetworkAddress(host: "127.0.0.1", port: 9811)
   static let objectives: ClosedRange<Double> = 10...2_592_000
 
   func config(_ root: ConfigNode) -> SenderConfig? {
@@ -35,7 +36,7 @@ struct SenderConfigSchema {
     let compression = top.optional("compression").map(self.compression) ?? .auto
     let passes = top.optional("max_concurrent_passes").map { reader.integer($0, in: 1...16) } ?? 2
     let level = top.optional("log_level").map(reader.logLevel) ?? .info
-    let http = reader.statusAddress(top, default: NetworkAddress(host: "127.0.0.1", port: 9811))
+    let http = reader.statusAddress(top, default: Self.statusAddress)
     guard let stateDirectory, let receiver, let pageSize, let compression, let passes, let level
     else { return nil }
     let rescan = top.optional("rescan").map { reader.seconds($0, in: Self.rescans) } ?? 60

@@ -25,8 +25,8 @@ extension EndToEnd {
       return (lab, proxy)
     }
 
-    private func status(_ lab: Lab) throws -> StatusDocument {
-      let text = try Tool.must([Tool.sender, "status", "--json", "--config", "\(lab.folder)/good.yaml"])
+    private func status(_ config: String) throws -> StatusDocument {
+      let text = try Tool.must([Tool.sender, "status", "--json", "--config", config])
       return try StatusJSON.decode(Array(text.utf8))
     }
 
@@ -41,10 +41,7 @@ extension EndToEnd {
     }
 
     @Test(
-      """
-      the wire carries what the window of the schedule allows, within 5 % over 10 s; a wrong configuration \
-      changes nothing, a right one the pass that runs, on its connection
-      """
+      "a limit holds to 5 % over 10 s; a wrong configuration changes nothing, a right one the pass that runs"
     )
     func limitAndReload() throws {
       let hours = 7
@@ -55,8 +52,9 @@ extension EndToEnd {
       defer { proxy.stop() }
       let ports = try lab.servePages()
       let text = try String(contentsOfFile: lab.senderConfig, encoding: .utf8)
-      // What `status` is asked with while the daemon's own file is wrong.
-      try text.write(toFile: "\(lab.folder)/good.yaml", atomically: true, encoding: .utf8)
+      // What the daemon was started with.
+      let before = "\(lab.folder)/before.yaml"
+      try text.write(toFile: before, atomically: true, encoding: .utf8)
       let notify = try NotifySocket(in: lab.folder)
       try lab.startReceiver()
       let sender = try Running(
@@ -66,11 +64,11 @@ extension EndToEnd {
       let began = SystemTime().monotonicNanoseconds()
       let first = proxy.bytesToServer
 
-      try (text + "\nbandwidth: 1MB/s\nintervall: 5m\n")
+      try text.replacingOccurrences(of: schedule, with: "bandwidth: 1MB/s\nintervall: 5m")
         .write(toFile: lab.senderConfig, atomically: true, encoding: .utf8)
       sender.signal(SIGHUP)
       try eventually("the wrong configuration is refused") { sender.errors.contains("reload-refused") }
-      let refused = try status(lab)
+      let refused = try status(lab.senderConfig)
       #expect(refused.warnings?.contains { $0.contains("was refused at") } == true)
       #expect(refused.bandwidth?.limitBytesPerSecond == Int64(Self.limit))
       #expect(refused.bandwidth?.window == "daily \(window(hoursEast: hours))")
@@ -83,7 +81,7 @@ extension EndToEnd {
       let rate = Double(proxy.bytesToServer - first) / seconds
       print("bandwidth: \(Int(rate)) B/s on the wire, limit \(Self.limit), over \(seconds) s")
       #expect(abs(rate / Double(Self.limit) - 1) < 0.05, "\(rate) B/s of \(Self.limit) over \(seconds) s")
-      let later = try status(lab)
+      let later = try status(before)
       let told = Double(later.bandwidth?.bytesPerSecond ?? 0)
       #expect(abs(told / Double(Self.limit) - 1) < 0.1, "told \(told)")
       #expect(
@@ -99,9 +97,9 @@ extension EndToEnd {
       try fast.write(toFile: lab.senderConfig, atomically: true, encoding: .utf8)
       sender.signal(SIGHUP)
       try eventually(seconds: 10, "the pass commits without the limit") {
-        try status(lab).vms.first?.newestPoint != nil
+        try status(before).vms.first?.newestPoint != nil
       }
-      let done = try status(lab)
+      let done = try status(before)
       #expect(done.vms.first?.lastPass?.pass == pass, "the same pass")
       #expect(proxy.connections == 1, "on the same connection")
       #expect(done.bandwidth?.limitBytesPerSecond == 900_000_000 && done.bandwidth?.window == nil)
@@ -109,7 +107,7 @@ extension EndToEnd {
       #expect(done.warnings == [waits])
       #expect(notify.messages.components(separatedBy: "RELOADING=1").count == 3)
       #expect(notify.messages.components(separatedBy: "READY=1").count == 4)
-      try eventually("settled") { try status(lab).vms.first?.running == nil }
+      try eventually("settled") { try status(before).vms.first?.running == nil }
       try lab.expectIdentical()
     }
 
@@ -128,6 +126,33 @@ extension EndToEnd {
       try text.replacingOccurrences(of: "64KiB/s", with: "unlimited")
         .write(toFile: lab.senderConfig, atomically: true, encoding: .utf8)
       try lab.pass()
+      try lab.expectIdentical()
+    }
+
+    @Test("a VM that a reload removes ends the pass that runs, and is gone")
+    func removed() throws {
+      let (lab, proxy) = try makeLab(mebibytes: 4, sender: "bandwidth: 64KiB/s")
+      defer { proxy.stop() }
+      _ = try lab.servePages()
+      try lab.startReceiver()
+      let sender = try Running([Tool.sender, "run", "--config", lab.senderConfig])
+      try eventually("data is on its way") { proxy.bytesToServer > 50_000 }
+      let text = try String(contentsOfFile: lab.senderConfig, encoding: .utf8)
+      let vmx = "vms:\n  - vmx: \(lab.sourceFolder)/web01.vmx"
+      #expect(text.contains(vmx))
+      let without = text.replacingOccurrences(of: vmx, with: "folders: [{path: \(lab.folder)/dr}]")
+      try without.write(toFile: lab.senderConfig, atomically: true, encoding: .utf8)
+      sender.signal(SIGHUP)
+      try eventually("it has left") { sender.errors.contains("vm-left") }
+      #expect(!sender.errors.contains("pass-committed"), "its pass goes on")
+      try without.replacingOccurrences(of: "64KiB/s", with: "unlimited")
+        .write(toFile: lab.senderConfig, atomically: true, encoding: .utf8)
+      sender.signal(SIGHUP)
+      try eventually("its pass commits") { sender.errors.contains("pass-committed") }
+      try eventually("nobody is shown") { try status(lab.senderConfig).vms.isEmpty }
+      #expect(proxy.connections == 1)
+      sender.signal(SIGTERM)
+      #expect(try sender.finish(seconds: 10).status == 0, "\(sender.errors)")
       try lab.expectIdentical()
     }
   }

@@ -94,6 +94,25 @@ import Testing
     #expect(pace.waitForTurn(1000) == 1000, "the bucket fills by the clock that never jumps")
     #expect(share.status(for: "vm")?.sentBytes == 1022 && share.status.sentBytes == 1022)
     #expect(share.status(for: "other") == nil)
+    share.retain([])
+    #expect(share.status(for: "vm") != nil, "its connection is open")
+    withExtendedLifetime(pace) {}
+  }
+
+  @Test("a VM that has left is forgotten when its last connection has ended")
+  func forgotten() {
+    let share = BandwidthShare(plan: .unlimited, time: SystemTime())
+    share.use(BandwidthPlan(bytesPerSecond: 1_000_000), for: "a")
+    do {
+      let pace = share.makePace(for: "a")
+      pace.noteSent(grantedBytes: 0, wireBytes: 7)
+      share.retain([])
+      #expect(share.status(for: "a")?.sentBytes == 7)
+    }
+    share.retain(["a"])
+    #expect(share.status(for: "a") != nil)
+    share.retain([])
+    #expect(share.status(for: "a") == nil && share.status.sentBytes == 7)
   }
 
   /// Takes turns until told to stop; answers what was granted.

@@ -37,14 +37,16 @@ struct RosterMemoryTests {
 
     func remove(_ file: String) throws { try FileManager.default.removeItem(atPath: "\(path)/\(file)") }
 
-    func roster(policy: String = "protect") throws -> Roster {
+    func config(_ rest: String) throws -> SenderConfig {
       let fingerprint = "sha256:" + String(repeating: "ab", count: 32)
-      let text = """
-        receiver: {address: "dr:7443", fingerprint: \(fingerprint)}
-        folders: [{path: \(path), policy: \(policy)}]
-        """
-      return Roster(
-        try SenderConfig.parse(text, path: "s.yaml"), directory: machine.disk("state"), time: ManualTime())
+      let receiver = "receiver: {address: \"dr:7443\", fingerprint: \(fingerprint)}\n"
+      return try SenderConfig.parse(receiver + rest, path: "s.yaml")
+    }
+
+    func roster(policy: String = "protect") throws -> Roster {
+      Roster(
+        try config("folders: [{path: \(path), policy: \(policy)}]"), directory: machine.disk("state"),
+        time: ManualTime())
     }
 
     func board() throws -> StatusBoard {
@@ -124,6 +126,23 @@ struct RosterMemoryTests {
       #expect(board.all.map(\.state) == [state])
       #expect((board.all.first?.found != nil) == (state == .found))
     }
+  }
+
+  @Test("another configuration holds from the next look on: VMs come, go and change their values")
+  func anotherConfiguration() throws {
+    let primary = Primary()
+    try primary.write("a/a.vmx", 1, name: "web")
+    try primary.write("b/b.vmx", 2, name: "db")
+    let roster = try primary.roster()
+    #expect(roster.look(keeps: true).joined.count == 2)
+    let path = "\(primary.path)/b/b.vmx"
+    roster.use(try primary.config("vms: [{vmx: \(path), interval: 1m, bandwidth: 1MB/s}]"))
+    #expect(roster.members.count == 2)
+    let changes = roster.look(keeps: true)
+    #expect(changes.left.map(\.vm.vmxPath) == ["\(primary.path)/a/a.vmx"] && changes.joined.isEmpty)
+    let member = try #require(roster.member(at: path))
+    #expect(member.vm.intervalSeconds == 60 && member.vm.bandwidth.bytesPerSecond == 1_000_000)
+    #expect(roster.gone.isEmpty, "what nobody asks for any more is not missing")
   }
 
   @Test("a look is due a while after the end of the last one")

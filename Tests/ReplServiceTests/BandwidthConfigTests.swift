@@ -1,3 +1,4 @@
+import Foundation
 import ReplModel
 import Testing
 
@@ -76,6 +77,20 @@ import Testing
     #expect(other.config.http == running.http && other.config.pageSizeBytes == 4096)
     #expect(other.config.compression == .auto && other.config.maximumConcurrentPasses == 2)
     #expect(other.config.bandwidth.bytesPerSecond == 5_000_000)
+  }
+
+  @Test("where the status is served can be read from a file that is wrong otherwise")
+  func statusAddress() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).yaml").path
+    // Best effort: a leftover in the temporary folder harms nobody.
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    for (text, expected) in [
+      ("http: 127.0.0.1:77\nvmz: []\n", "127.0.0.1:77"), ("vmz: 1\n", "127.0.0.1:9811"),
+      ("http: \"off\"\nrpo: x\n", nil), ("a: [", "127.0.0.1:9811"), ("- a\n", "127.0.0.1:9811"),
+    ] as [(String, String?)] {
+      try text.write(toFile: path, atomically: true, encoding: .utf8)
+      #expect(SenderConfig.statusAddress(path: path).map { "\($0)" } == expected, "\(text)")
+    }
   }
 
   private var limited: StatusDocument {
