@@ -94,6 +94,10 @@ import Testing
     #expect(pace.waitForTurn(1000) == 1000, "the bucket fills by the clock that never jumps")
     #expect(share.status(for: "vm")?.sentBytes == 1022 && share.status.sentBytes == 1022)
     #expect(share.status(for: "other") == nil)
+    share.use(BandwidthPlan(bytesPerSecond: 7000))
+    #expect(share.status.limitBytesPerSecond == 7000, "at once, and not at the next look")
+    share.use(BandwidthPlan(bytesPerSecond: 6000), for: "vm")
+    #expect(share.status(for: "vm")?.limitBytesPerSecond == 6000)
     share.retain([])
     #expect(share.status(for: "vm") != nil, "its connection is open")
     withExtendedLifetime(pace) {}
