@@ -49,6 +49,7 @@ final class BatchStream: Sendable {
     self.conversation = conversation
     self.time = time
     self.times = times
+    times.connect()
     tuning = CodecTuning(codec: codec, times: times, isLate: isLate)
     self.onProgress = onProgress
     window = SendWindow(windowBytes: windowBytes, tracker: source.tracker)

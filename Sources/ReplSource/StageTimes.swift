@@ -33,7 +33,7 @@ public final class StageTimes: Sendable {
   private struct Connection {
     var endedWaits = ScanWaits()
     var waits: (@Sendable () -> ScanWaits)?
-    /// When the stream of the connection that is open began.
+    /// When the connection that is open was made.
     var beganAt: Int64 = 0
     /// What the target said last of how long it worked.
     var targetBusySeconds: Double?
@@ -91,18 +91,22 @@ public final class StageTimes: Sendable {
 
   // MARK: - One connection
 
-  /// A stream begins; `waits` tells what the queues of its scan have counted.
-  public func begin(waits: @escaping @Sendable () -> ScanWaits) {
+  /// A connection is there; what its target says of itself begins at nothing.
+  public func connect() {
     let now = now
     connection.withLock { connection in
-      connection.waits = waits
       connection.beganAt = now
       connection.endedTargetBusySeconds = connection.allTargetBusySeconds
       connection.targetBusySeconds = nil
     }
   }
 
-  /// The stream is over; what it counted stays.
+  /// A scan begins; `waits` tells what its queues have counted. There may be several on one connection.
+  public func begin(waits: @escaping @Sendable () -> ScanWaits) {
+    connection.withLock { $0.waits = waits }
+  }
+
+  /// The scan is over; what it counted stays.
   public func end() {
     connection.withLock { connection in
       if let waits = connection.waits { connection.endedWaits += waits() }

@@ -90,6 +90,11 @@ import Testing
     let times = StageTimes(time: time)
     #expect(times.reading.targetBusySeconds == nil)
     for round in 1...2 {
+      times.connect()
+      times.begin { ScanWaits() }
+      times.noteTarget(busySeconds: 1)
+      times.end()
+      // A second scan on the same connection: what the target says goes on.
       times.begin { ScanWaits(readers: 1, codec: 2, writer: 3) }
       time.advance(seconds: 10)
       times.noteTarget(busySeconds: 4)
