@@ -4,6 +4,7 @@ import NIOHTTP1
 import NIOPosix
 import ReplIO
 import ReplModel
+import Synchronization
 
 /// Asks the daemon on this machine for its status.
 public enum StatusClient {
@@ -39,6 +40,7 @@ public enum StatusClient {
     _ address: NetworkAddress, _ group: MultiThreadedEventLoopGroup
   ) async throws(StatusClientError) -> Answer {
     let deadline = Deadline(seconds: Double(ServiceLimits.statusDeadlineSeconds))
+    let received = Mutex<Answer?>(nil)
     do {
       let connection = try await ClientBootstrap(group: group)
         .connectTimeout(.seconds(ServiceLimits.statusDeadlineSeconds))
@@ -47,16 +49,20 @@ public enum StatusClient {
         let head = HTTPRequestHead(
           version: .http1_1, method: .GET, uri: "/status",
           headers: ["Host": "\(address)", "Connection": "close"])
-        try await outbound.write(.head(head))
-        try await outbound.write(.end(nil))
+        // In one write: the daemon answers the head and closes, and a second write might come too late.
+        try await outbound.write(contentsOf: [.head(head), .end(nil)])
         for try await response in inbound {
-          return .response(response.head.status, response.body.map { Array($0.readableBytesView) } ?? [])
+          let body = response.body.map { Array($0.readableBytesView) } ?? []
+          received.withLock { $0 = .response(response.head.status, body) }
+          return .response(response.head.status, body)
         }
         return .nothing
       }
     } catch let error as NIOCore.IOError where error.errnoCode == ECONNREFUSED {
       return .nobody
     } catch {
+      // The daemon closes the connection behind its answer, and our own end may come too late for it.
+      if let answer = received.withLock({ $0 }) { return answer }
       // The deadline closes the connection, which looks like any other end.
       if deadline.hasPassed { return .nothing }
       throw StatusClientError(address: address, detail: "\(error)")
