@@ -41,14 +41,16 @@ extension SenderRuntime {
     return true
   }
 
-  /// Passes that run get the new limit as well.
+  /// Passes that run get the new limit and the new RPO as well.
   private func useBandwidthOfMembers() {
     let config = self.config
-    let named = Dictionary(config.vms.map { ($0.vmxPath, $0.bandwidth) }) { first, _ in first }
+    let named = Dictionary(config.vms.map { ($0.vmxPath, $0) }) { first, _ in first }
     for member in roster.members {
       let path = member.vm.vmxPath
       let folder = config.folders.first { $0.watched.path == member.folder }
-      bandwidth.use(named[path] ?? folder?.bandwidth ?? member.vm.bandwidth, for: path)
+      let vm = named[path] ?? folder?.vm(at: path) ?? member.vm
+      bandwidth.use(vm.bandwidth, for: path)
+      noteDeadline(vm, roster[path])
     }
   }
 
