@@ -20,6 +20,7 @@ import Testing
       key: try #require(DigestKey(id: KeyID(high: 1, low: 1), bytes: Array(repeating: 7, count: 32))),
       codec: .zstd,
       tracker: ResumeTracker(leafCount: 0), times: times)
+    times.connect()
     times.begin { ScanWaits() }
   }
 
