@@ -6,7 +6,7 @@ import Synchronization
 /// A chain of links as one address space: what a link does not hold is its parent's, and zeros at the end.
 final class DiskChain: Sendable {
   /// Youngest first, all of one size.
-  private let links: [DiskLink]
+  let links: [DiskLink]
   let sizeBytes: Int64
   /// Per link, the stretch that is known to be absent: asked for again and again while a base full of data is
   /// walked under a nearly empty delta, whose directory would be read from end to end each time.
@@ -88,13 +88,15 @@ final class DiskChain: Sendable {
       guard piece.kind == .absent else { return (piece.kind == .data, min(length, piece.length)) }
       let end = try link.nextPresent(atOrAfter: offset + piece.length)
       let gap = ByteRange(offset: offset, length: end - offset)
-      gaps.withLock { $0[index] = gap }
+      remember(gap: gap, ofLink: index)
       length = min(length, gap.length)
     }
     return (false, length)
   }
 
-  private func gap(ofLink index: Int, at offset: Int64) -> Int64? {
+  func remember(gap: ByteRange, ofLink index: Int) { gaps.withLock { $0[index] = gap } }
+
+  func gap(ofLink index: Int, at offset: Int64) -> Int64? {
     let known = gaps.withLock { $0[index] }
     return offset >= known.offset && offset < known.end ? known.end - offset : nil
   }

@@ -28,6 +28,12 @@ struct DiskLink: Sendable {
     return try extents[index].pieceToRead(at: offset - starts[index])
   }
 
+  /// The extent that holds `offset`, and where it starts on the disk.
+  func extent(at offset: Int64) -> (extent: any LinkExtent, start: Int64) {
+    let index = extentIndex(at: offset)
+    return (extents[index], starts[index])
+  }
+
   /// All of `buffer` lies inside one piece.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
     let index = extentIndex(at: offset)

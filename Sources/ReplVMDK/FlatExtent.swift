@@ -45,6 +45,11 @@ final class FlatExtent: LinkExtent {
     return LinkPiece(kind: .data, length: found.length)
   }
 
+  /// The filesystem knows the holes of its file.
+  func origin(at offset: Int64) -> LinkOrigin {
+    LinkOrigin(kind: .file(file, offset: startBytes + offset), length: sizeBytes - offset)
+  }
+
   /// Reading a hole costs less than asking where it ends.
   func pieceToRead(at offset: Int64) -> LinkPiece { LinkPiece(kind: .data, length: sizeBytes - offset) }
 

@@ -40,6 +40,9 @@ protocol LinkExtent: AnyObject, Sendable {
 
   /// Bytes that the extent holds data for.
   func allocatedBytes() throws(IOError) -> Int64
+
+  /// Where the bytes at `offset` lie, and how far that holds. `offset` is below `sizeBytes`.
+  func origin(at offset: Int64) throws(IOError) -> LinkOrigin
 }
 
 extension LinkExtent {

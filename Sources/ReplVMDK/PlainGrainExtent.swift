@@ -14,6 +14,19 @@ final class PlainGrainExtent: LinkExtent {
 
   func piece(at offset: Int64) throws(IOError) -> LinkPiece { try walk.piece(at: offset) }
 
+  /// As far as the grains lie side by side.
+  func origin(at offset: Int64) throws(IOError) -> LinkOrigin {
+    let run = try walk.run(at: offset, limitBytes: sizeBytes - offset)
+    switch GrainEntry.kind(run.entry) {
+    case .absent: return LinkOrigin(kind: .absent, length: run.length)
+    case .zero: return LinkOrigin(kind: .zero, length: run.length)
+    case .data:
+      guard let file = file as? DiskFile else { return LinkOrigin(kind: .elsewhere, length: run.length) }
+      let start = run.entry * Limits.sectorBytes + offset % walk.shape.grainBytes
+      return LinkOrigin(kind: .file(file, offset: start), length: run.length)
+    }
+  }
+
   func nextPresent(atOrAfter offset: Int64) throws(IOError) -> Int64? {
     try walk.nextPresent(atOrAfter: offset)
   }

@@ -17,7 +17,7 @@ public final class VMDKImage: BlockReadable {
   /// A sparse image that is open, or was when its host stopped.
   public let isMarkedInUse: Bool
 
-  private let chain: DiskChain
+  let chain: DiskChain
   private let context: ExtentContext
   private let openingWarnings: [String]
 

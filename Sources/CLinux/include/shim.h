@@ -51,6 +51,14 @@ int repl_device_is_read_only(int fd);
 // FICLONE is such a macro too: makes the file share all blocks of `source`.
 int repl_clone_file(int fd, int source);
 
+// FIEMAP is such a macro too, and its answer has a flexible array: the extents of the file that touch the range, at most
+// `capacity` of them, after what is dirty was written out. How many there are, -1 with errno.
+struct repl_extent {
+  uint64_t logical, physical, length;
+  uint32_t flags;
+};
+int repl_file_extents(int fd, uint64_t offset, uint64_t length, struct repl_extent *extents, uint32_t capacity);
+
 // struct statfs is not in Swift's Glibc: the magic number of the file system that holds fd, -1 with errno.
 int64_t repl_filesystem_type(int fd);
 
