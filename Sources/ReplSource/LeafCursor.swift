@@ -72,6 +72,16 @@ private struct ContentOfDisk {
   init(disk: ScanDisk) { self.disk = disk }
 
   mutating func nextLeaf(atOrAfter leaf: Int64) throws(SourceError) -> Int64? {
+    var position = leaf
+    while let wanted = disk.leafToRead(atOrAfter: position) {
+      guard let found = try leafWithContent(atOrAfter: wanted) else { return nil }
+      if disk.leafToRead(atOrAfter: found) == found { return found }
+      position = found
+    }
+    return nil
+  }
+
+  private mutating func leafWithContent(atOrAfter leaf: Int64) throws(SourceError) -> Int64? {
     var candidates = [try leafWithData(atOrAfter: leaf), try leafOfHeld(atOrAfter: leaf)]
     if disk.held !== disk.base { candidates.append(try leafOfBase(atOrAfter: leaf)) }
     return candidates.compactMap { $0 }.min()

@@ -135,10 +135,12 @@ struct LeafReader {
     if disk.isDeltaComplete { return }
     do throws(DigestError) {
       if disk.held === disk.base {
+        disk.hint?.judge(leaf, read: fresh.baseAddress!, base: held.baseAddress!)
         if differs { try disk.delta.writeLeaf(leaf, UnsafeBufferPointer(fresh)) }
         return
       }
       try disk.base.readLeaf(leaf, into: held)
+      disk.hint?.judge(leaf, read: fresh.baseAddress!, base: held.baseAddress!)
       let count = PageGrid.pagesPerLeaf * PageDigest.byteCount
       if memcmp(fresh.baseAddress!, held.baseAddress!, count) != 0 {
         try disk.delta.writeLeaf(leaf, UnsafeBufferPointer(fresh))

@@ -61,6 +61,9 @@ public final class ResumeTracker: Sendable {
   /// How far the scan has come, for progress.
   public var scannedLeaves: Int64 { state.withLock { $0.nextLeaf } }
 
+  /// Scans again from `leaf` on, whatever was scanned behind it; what is under way stays held.
+  public func goBack(to leaf: Int64) { state.withLock { $0.nextLeaf = min($0.nextLeaf, max(0, leaf)) } }
+
   /// Starts again from `position`; everything that was held is forgotten, because its connection is gone.
   public func rewind() {
     state.withLock { state in

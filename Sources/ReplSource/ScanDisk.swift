@@ -15,10 +15,15 @@ public struct ScanDisk: Sendable {
   /// A delta that was sealed before (the connection was cut at the commit) holds all of the view's
   /// differences.
   let isDeltaComplete: Bool
+  /// Leaves out what did not change since the base; nil when everything is read.
+  let hint: ChangeHint?
 
   public init(
-    image: any BlockReadable, grid: PageGrid, base: DigestMap, held: any DigestView, delta: DigestDelta
+    image: any BlockReadable, grid: PageGrid, base: DigestMap, held: any DigestView, delta: DigestDelta,
+    hint: ChangeHint? = nil
   ) {
+    // What differs from the base must be known leaf by leaf.
+    self.hint = held === base || held is DigestDelta ? hint : nil
     self.image = image
     self.grid = grid
     self.base = base
