@@ -25,11 +25,17 @@ public struct CommandRunner: Sendable {
 
   private let deadlineSeconds: Double
   private let environment: [String: String]
+  private let outputLimitBytes: Int
 
-  /// `environment` comes on top of this process's own.
-  public init(deadlineSeconds: Double, environment: [String: String] = [:]) {
+  /// `environment` comes on top of this process's own. `outputLimitBytes`: how much of the end of each output
+  /// is kept.
+  public init(
+    deadlineSeconds: Double, environment: [String: String] = [:],
+    outputLimitBytes: Int = CommandRunner.outputLimitBytes
+  ) {
     self.deadlineSeconds = deadlineSeconds
     self.environment = environment
+    self.outputLimitBytes = outputLimitBytes
   }
 
   /// As `run`, for a thread of our own that may block; never from a task, whose thread the command needs.
@@ -70,11 +76,14 @@ public struct CommandRunner: Sendable {
     }
     let deadline = deadlineSeconds
     let environment = environment
+    let limit = outputLimitBytes
     let group = ProcessGroup()
     let outcome: Outcome
     do {
       outcome = try await withThrowingTaskGroup(of: Outcome.self) { tasks in
-        tasks.addTask { try await Self.execute(program, Array(arguments.dropFirst()), environment, group) }
+        tasks.addTask {
+          try await Self.execute(program, Array(arguments.dropFirst()), environment, group, limit: limit)
+        }
         tasks.addTask {
           try await Task.sleep(for: .seconds(deadline))
           await group.end(graceSeconds: Self.graceSeconds)
@@ -111,7 +120,8 @@ public struct CommandRunner: Sendable {
   }
 
   private static func execute(
-    _ program: String, _ arguments: [String], _ environment: [String: String], _ group: ProcessGroup
+    _ program: String, _ arguments: [String], _ environment: [String: String], _ group: ProcessGroup,
+    limit: Int
   ) async throws -> Outcome {
     var options = PlatformOptions()
     // A group of its own, so that what it starts can be ended with it.
@@ -125,8 +135,8 @@ public struct CommandRunner: Sendable {
       output: .sequence, error: .sequence
     ) { execution in
       group.began(execution.processIdentifier.value)
-      async let said = tail(of: execution.standardError)
-      let printed = try await tail(of: execution.standardOutput)
+      async let said = tail(of: execution.standardError, limit)
+      let printed = try await tail(of: execution.standardOutput, limit)
       return Result(standardOutput: printed, standardError: try await said)
     }
     return .ended(record.closureResult, failure: words(record.terminationStatus))
@@ -138,13 +148,13 @@ public struct CommandRunner: Sendable {
     return result
   }
 
-  private static func tail(of output: SubprocessOutputSequence) async throws -> String {
+  private static func tail(of output: SubprocessOutputSequence, _ limit: Int) async throws -> String {
     var kept: [UInt8] = []
     for try await buffer in output {
       buffer.withUnsafeBytes { kept.append(contentsOf: $0) }
-      if kept.count > 2 * outputLimitBytes { kept.removeFirst(kept.count - outputLimitBytes) }
+      if kept.count > 2 * limit { kept.removeFirst(kept.count - limit) }
     }
-    return String(decoding: kept.suffix(outputLimitBytes), as: UTF8.self)
+    return String(decoding: kept.suffix(limit), as: UTF8.self)
   }
 
   private static func words(_ status: TerminationStatus) -> String? {

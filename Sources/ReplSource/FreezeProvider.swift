@@ -71,4 +71,7 @@ struct FrozenDisks {
   let vmx: [UInt8]
   let nvram: [UInt8]?
   let stillness: Stillness
+  /// See `VMView.cloneSeconds`.
+  var cloneSeconds: Double?
+  var clones: ViewClones?
 }

@@ -45,6 +45,8 @@ struct FreezeRecord: Codable, Hashable, Sendable {
   /// The guest may be frozen until this has run.
   var postThaw: Command?
   var clones: [CloneFolder] = []
+  /// Since when the clones are kept for the hints of the next pass; nil while they are not.
+  var keptSince: WallTime?
   var snapshot: Snapshot?
   /// The storage's snapshot may be mounted until this has run.
   var release: Command?

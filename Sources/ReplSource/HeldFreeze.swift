@@ -40,10 +40,40 @@ final class HeldFreeze: Sendable {
     return try outcome.get()
   }
 
+  /// What `keepClones` kept: enough to find it again.
+  struct Kept: Sendable {
+    let tag: FreezeTag
+    let clones: [FreezeRecord.CloneFolder]
+    let since: WallTime
+  }
+
+  /// From now on the release leaves the clones, durably. Nil when there are none, or nothing is held.
+  func keepClones() throws(IOError) -> Kept? {
+    let outcome: Result<Kept?, IOError> = state.withLock { state in
+      guard state.outcome == nil, let entry = state.entry, !state.record.clones.isEmpty else {
+        return .success(nil)
+      }
+      let since = time.wallTime()
+      state.record.keptSince = since
+      do throws(IOError) { try entry.write(state.record) } catch {
+        state.record.keptSince = nil
+        return .failure(error)
+      }
+      return .success(Kept(tag: entry.tag, clones: state.record.clones, since: since))
+    }
+    return try outcome.get()
+  }
+
+  /// The release removes the clones after all.
+  func dropClones() { state.withLock { $0.record.keptSince = nil } }
+
+  /// What hooks and commands of this freeze were given.
+  var tag: String { state.withLock { $0.record.tag } }
+
   private func end(_ state: inout State) -> Result<FreezeHold, SourceError> {
     // A guest that could not be thawed before is tried once more.
     let thawing = undo.thaw(&state.record)
-    let left = undo.release(&state.record)
+    let left = state.record.keptSince == nil ? undo.release(&state.record) : []
     var failure = thawing ?? left.first?.error
     do throws(IOError) { try state.entry?.write(state.record) } catch { failure = failure ?? .io(error) }
     state.entry = nil

@@ -24,6 +24,7 @@ struct ReflinkProvider: FreezeProvider {
   private var directories: [(folder: CloneFolder, clones: PosixDirectory)] = []
   private var frozenAt = WallTime(millisecondsSince1970: 0)
   private var label = PointLabel.crashConsistent
+  private var cloneSeconds = 0.0
 
   init(subject: FreezeSubject) { self.subject = subject }
 
@@ -81,7 +82,7 @@ struct ReflinkProvider: FreezeProvider {
     var attempt = 1
     while true {
       frozenAt = steps.time.wallTime()
-      let changed = try cloneAll(tag)
+      let changed = try cloneAll(tag, steps.time)
       if changed.count <= 1 { return }
       let names = changed.map { SafeText.printable($0) }.joined(separator: ", ")
       if attempt == Self.attempts {
@@ -126,13 +127,15 @@ struct ReflinkProvider: FreezeProvider {
   }
 
   /// The names of the files that changed between the look before and the one after.
-  private func cloneAll(_ tag: FreezeTag) throws(SourceError) -> [String] {
+  private mutating func cloneAll(_ tag: FreezeTag, _ time: any TimeSource) throws(SourceError) -> [String] {
     // The kernel's own clock, by which it stamps the files; never the injected one. Before the first look:
     // looking at many files takes longer than a tick.
     let now = SystemTime().wallTime().millisecondsSince1970 * 1_000_000
     var before: [FileStatus] = []
     for file in files { before.append(try look(file)) }
+    let began = time.monotonicNanoseconds()
     for index in files.indices { try clone(index, before[index], tag, directories[folders[index]].clones) }
+    cloneSeconds += Double(time.monotonicNanoseconds() - began) / 1e9
     var changed: [String] = []
     for (file, then) in zip(files, before) {
       let isYoung = max(then.modifiedNanoseconds, then.changedNanoseconds) > now - Self.tickNanoseconds
@@ -163,6 +166,19 @@ struct ReflinkProvider: FreezeProvider {
     }
   }
 
+  /// Nil where a name is no text, as a record needs it.
+  private func viewClones(_ tag: FreezeTag, _ opened: [DiskFileName: PosixFile]) -> ViewClones? {
+    guard files.allSatisfy({ $0.place.rawName == nil }) else { return nil }
+    let clones = files.indices.map { index in
+      ViewClones.File(
+        directory: files[index].place.directory, name: files[index].place.name, folder: folders[index],
+        cloneName: tag.cloneName(index))
+    }
+    // What cannot be asked now is only not told.
+    let bytes = opened.values.reduce(Int64(0)) { $0 + ((try? $1.status())?.allocatedBytes ?? 0) }
+    return ViewClones(files: clones, allocatedBytes: bytes)
+  }
+
   /// Opens the chains from the clones and from nothing else.
   func open(_ record: inout FreezeRecord, _ steps: FreezeSteps) throws(SourceError) -> FrozenDisks {
     guard let tag = FreezeTag(record.tag) else { preconditionFailure("a record without a tag") }
@@ -180,6 +196,7 @@ struct ReflinkProvider: FreezeProvider {
     return FrozenDisks(
       disks: disks, frozenAt: frozenAt, label: label, vmx: subject.vmx.bytes,
       nvram: try subject.folder.readNVRAM(subject.vmx),
-      stillness: Stillness(of: disks, vmxPath: subject.path, watchesLocks: false))
+      stillness: Stillness(of: disks, vmxPath: subject.path, watchesLocks: false),
+      cloneSeconds: cloneSeconds, clones: viewClones(tag, clones))
   }
 }

@@ -95,7 +95,7 @@ extension SourceFolder {
         throw .tooLarge(slot: disk.slot, sizeBytes: image.sizeBytes)
       }
       let id = Self.identity(of: image, slot: disk.slot, vm: vmx.vm, allUUIDs: uuids)
-      let view = ViewDisk(id: id, slot: disk.slot, image: image, facts: image.facts)
+      let view = ViewDisk(id: id, slot: disk.slot, image: image, facts: image.facts, fileName: disk.fileName)
       result.disks.append(OpenDisk(disk: view, fileName: disk.fileName, mode: disk.mode, image: image))
     }
     result.excluded.sort()

@@ -19,13 +19,16 @@ public final class VMView: Sendable {
   public let excluded: [DiskSlot]
   /// What went wrong without harm to the view, such as a post-thaw hook that failed: for a person.
   public let troubles: [SourceError]
+  /// How long writers of the files may have waited while they were cloned; nil without clones.
+  public let cloneSeconds: Double?
+  let clones: ViewClones?
   private let stillness: Stillness
-  private let held: HeldFreeze?
+  let held: HeldFreeze?
 
   init(
     vm: VMID, displayName: String, frozenAt: WallTime, label: PointLabel, disks: [ViewDisk], vmx: [UInt8],
     nvram: [UInt8]?, excluded: [DiskSlot] = [], troubles: [SourceError] = [], stillness: Stillness,
-    held: HeldFreeze? = nil
+    held: HeldFreeze? = nil, cloneSeconds: Double? = nil, clones: ViewClones? = nil
   ) {
     id = .random()
     self.vm = vm
@@ -39,6 +42,8 @@ public final class VMView: Sendable {
     self.troubles = troubles
     self.stillness = stillness
     self.held = held
+    self.cloneSeconds = cloneSeconds
+    self.clones = clones
   }
 
   public var totalBytes: Int64 { disks.reduce(0) { $0 + $1.image.sizeBytes } }
@@ -64,4 +69,6 @@ public struct ViewDisk: Sendable {
   public let slot: DiskSlot
   public let image: any BlockReadable
   public let facts: DiskFacts
+  /// As the VMX names it; nil where no VMX does.
+  var fileName: String?
 }

@@ -42,7 +42,7 @@ extension ViewFreezer {
     return tags.flatMap { undo($0, [request], onlyOf: Subject(vmxPath: request.vmxPath, vm: vm), report) }
   }
 
-  private func undo(
+  func undo(
     _ tag: FreezeTag, _ requests: [ViewRequest], onlyOf subject: Subject?,
     _ report: @escaping @Sendable (FreezeEvent) -> Void
   ) -> [Undone] {
@@ -50,6 +50,7 @@ extension ViewFreezer {
       if let subject, try ledger.contains(tag), try !subject.isOf(ledger.read(tag)) { return [] }
       guard let entry = try claim(tag) else { return [] }
       var record = try ledger.read(tag)
+      if isKept(record, requests) { return [] }
       if let path = Self.placeNow(of: record, requests.map(\.vmxPath)) { record.follow(to: path) }
       StrayCommand.settle(tag: record.tag, taking: record.mayBeTaking)
       record.mayBeTaking = false
@@ -81,7 +82,7 @@ extension ViewFreezer {
   }
 
   /// The VM that is about to be frozen.
-  private struct Subject {
+  struct Subject {
     let vmxPath: String
     let vm: VMID?
 
@@ -116,6 +117,10 @@ extension ViewFreezer {
     try entry.write(record)
     if left.isEmpty && !record.isSettled {
       report(FreezeEvent(.info, "\(path): looked for what \(entry.tag) may have left; once more next time"))
+      return []
+    }
+    if left.isEmpty, record.keptSince != nil {
+      report(FreezeEvent(.info, "\(path): clones kept for hints (\(entry.tag)) were removed"))
       return []
     }
     if left.isEmpty {

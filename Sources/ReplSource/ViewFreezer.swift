@@ -4,11 +4,16 @@ import ReplModel
 /// Freezes views of VMs, and undoes what a crash left of earlier freezes. One per sender.
 public final class ViewFreezer: Sendable {
   let ledger: FreezeLedger
+  let hints: HintShelf?
   let time: any TimeSource
   let ending = FreezeEnding()
 
   /// - Parameter directory: of its own, in the state directory: the ledger of freezes.
-  public init(directory: any StorageDirectory, time: any TimeSource = SystemTime()) throws(SourceError) {
+  /// - Parameter hints: knows which clones are kept for the next pass; without it none are.
+  public init(
+    directory: any StorageDirectory, hints: HintShelf? = nil, time: any TimeSource = SystemTime()
+  ) throws(SourceError) {
+    self.hints = hints
     do throws(IOError) { ledger = try FreezeLedger(directory: directory) } catch { throw .io(error) }
     self.time = time
   }
@@ -152,7 +157,8 @@ struct Freezing {
       vm: subject.vmx.vm, displayName: subject.vmx.displayName, frozenAt: frozen.frozenAt,
       label: label(frozen, isThawed: troubles.isEmpty), disks: frozen.disks.disks.map(\.disk),
       vmx: frozen.vmx, nvram: frozen.nvram,
-      excluded: frozen.disks.excluded, troubles: troubles, stillness: frozen.stillness, held: held)
+      excluded: frozen.disks.excluded, troubles: troubles, stillness: frozen.stillness, held: held,
+      cloneSeconds: frozen.cloneSeconds, clones: frozen.clones)
   }
 
   /// Quiesced only where something brought the guest to rest: hooks that ended well, or a snapshot command. A

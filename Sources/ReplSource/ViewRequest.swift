@@ -9,15 +9,18 @@ public struct ViewRequest: Sendable {
   public var opening: DiskOpening
   /// Not replicated: they are neither judged nor frozen nor read.
   public var excludedDisks: Set<DiskSelector>
+  /// Whether the clones of a freeze may be kept for the next pass.
+  public var hints: HintSettings
 
   public init(
     vmxPath: String, freeze: FreezeSettings = .standard, opening: DiskOpening = DiskOpening(),
-    excludedDisks: Set<DiskSelector> = []
+    excludedDisks: Set<DiskSelector> = [], hints: HintSettings = .none
   ) {
     self.vmxPath = vmxPath
     self.freeze = freeze
     self.opening = opening
     self.excludedDisks = excludedDisks
+    self.hints = hints
   }
 
   /// Whether a disk must be opened to know that it is excluded.

@@ -1,0 +1,15 @@
+/// The clones that a view is read from.
+struct ViewClones: Sendable {
+  /// One clone: of which file, and where.
+  struct File: Sendable {
+    let directory: String
+    let name: String
+    /// Index of the folder in the freeze's record.
+    let folder: Int
+    let cloneName: String
+  }
+
+  let files: [File]
+  /// What they would take if they shared nothing.
+  let allocatedBytes: Int64
+}

@@ -1,0 +1,38 @@
+import ReplIO
+import ReplModel
+
+/// Clones that are kept for the hints of the next pass: at most one set a VM, and none that nobody would use.
+extension ViewFreezer {
+  /// Whether the janitor leaves them: the record of hints names them, and the VM is where it was and is to
+  /// have such hints. While its VMX cannot be read that is not known, and they stay.
+  func isKept(_ record: FreezeRecord, _ requests: [ViewRequest]) -> Bool {
+    guard record.keptSince != nil, record.postThaw == nil, let hints,
+      hints.keptTag(of: record.vm) == record.tag,
+      let request = requests.first(where: { $0.vmxPath == record.vmxPath }),
+      case .reflink = request.hints.provider, case .reflink = request.freeze.provider
+    else { return false }
+    do throws(SourceError) { return try ViewIdentity.read(vmxPath: record.vmxPath).vm == record.vm } catch {
+      guard case .io(let cause) = error else { return true }
+      return !cause.isMissing
+    }
+  }
+
+  /// Removes clones that are kept, by their tag; what cannot be removed is the janitor's.
+  func dropKept(_ tag: String, _ report: @escaping @Sendable (FreezeEvent) -> Void) {
+    guard let tag = FreezeTag(tag) else { return }
+    _ = undo(tag, [], onlyOf: nil, report)
+  }
+
+  /// Removes what is kept of VMs that none of `requests` is for, or that are to have no such hints any more.
+  /// Blocks.
+  public func cleanKept(
+    _ requests: [ViewRequest], report: @escaping @Sendable (FreezeEvent) -> Void = { _ in }
+  ) {
+    // What cannot be listed now is looked at by the next start.
+    for tag in (try? ledger.tags()) ?? [] where !ending.hasBegun {
+      // As above.
+      guard let record = try? ledger.read(tag), record.keptSince != nil else { continue }
+      _ = undo(tag, requests, onlyOf: nil, report)
+    }
+  }
+}
