@@ -15,6 +15,7 @@ final class BatchStream: Sendable {
   let maps: [SourceDiskMaps]
   private let source: SourceDisks
   private let disks: [ScanDisk]
+  private let hints: ViewHints?
   private let key: DigestKey
   private let codec: Codec
   private let time: any TimeSource
@@ -37,8 +38,8 @@ final class BatchStream: Sendable {
 
   init(
     _ source: SourceDisks, _ disks: [ScanDisk], maps: [SourceDiskMaps], key: DigestKey, codec: Codec,
-    windowBytes: Int64, conversation: Conversation, time: any TimeSource, times: StageTimes = StageTimes(),
-    isLate: @escaping @Sendable () -> Bool = { false },
+    windowBytes: Int64, conversation: Conversation, hints: ViewHints? = nil, time: any TimeSource,
+    times: StageTimes = StageTimes(), isLate: @escaping @Sendable () -> Bool = { false },
     onProgress: @escaping @Sendable (_ pendingBytes: Int64) -> Void
   ) {
     self.source = source
@@ -47,6 +48,7 @@ final class BatchStream: Sendable {
     self.key = key
     self.codec = codec
     self.conversation = conversation
+    self.hints = hints
     self.time = time
     self.times = times
     times.connect()
@@ -63,7 +65,17 @@ final class BatchStream: Sendable {
   /// Scans all disks and sends what differs from what the receiver holds. `onEnd` is told what was read and
   /// changed, whatever the end.
   func sendChanges(onEnd: (_ readBytes: Int64, _ changedBytes: Int64) -> Void) throws(PassError) {
+    var disks = disks
+    try scanAll(disks, onEnd)
+    // A hint that was found wrong has left out what nobody knows: its disk is read again, all of it.
+    while source.restart(&disks, after: hints?.newContradictions() ?? []) { try scanAll(disks, onEnd) }
+  }
+
+  private func scanAll(
+    _ disks: [ScanDisk], _ onEnd: (_ readBytes: Int64, _ changedBytes: Int64) -> Void
+  ) throws(PassError) {
     let scan = PageScan(disks: disks, key: key, codec: codec, tracker: source.tracker, times: times)
+    scan.setLevel(tuning.level)
     running.withLock { $0 = scan }
     // Whoever fails from here on finds the scan; whoever failed before is seen here.
     if let failure = window.failure { throw failure }

@@ -74,15 +74,17 @@ final class SourceDisks: Sendable {
 
   /// What the scan compares with: the trees of the receiver's maps are compared with ours, level by level.
   func align(
-    _ maps: [SourceDiskMaps], _ accept: Accept, _ conversation: Conversation
+    _ maps: [SourceDiskMaps], _ accept: Accept, _ conversation: Conversation, hints: ViewHints? = nil
   ) throws(PassError) -> [ScanDisk] {
+    let hinted = self.hints(hints, maps, accept)
     var aligned: [ScanDisk] = []
     for (index, disk) in maps.enumerated() {
       let alignment = MapAlignment(conversation: conversation, diskIndex: index, maps: disk)
       let held = try alignment.heldView(remoteRoot: accept.disks[index].effectiveRoot)
       aligned.append(
         ScanDisk(
-          image: disks[index].image, grid: grids[index], base: disk.base, held: held, delta: disk.delta))
+          image: disks[index].image, grid: grids[index], base: disk.base, held: held, delta: disk.delta,
+          hint: hinted[index]))
     }
     return aligned
   }

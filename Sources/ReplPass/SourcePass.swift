@@ -24,6 +24,7 @@ public final class SourcePass: Sendable {
   private let progress: @Sendable (VMStatus.Running) -> Void
   private let onCommitted: @Sendable (Report) -> Void
   private let wantsProof: Bool
+  private let hints: ViewHints?
   private let startedAt: WallTime
   private let freezeSeconds: Double
   private let times: StageTimes
@@ -51,7 +52,7 @@ public final class SourcePass: Sendable {
   /// proof, which `wantsProof` or the receiver asks for, may take hours after that.
   public init(
     view: VMView, settings: SourceSettings, state: SourceState, lastEpoch: Epoch?, stop: StopSignal,
-    wantsProof: Bool = false, freezeSeconds: Double = 0, time: any TimeSource,
+    wantsProof: Bool = false, hints: ViewHints? = nil, freezeSeconds: Double = 0, time: any TimeSource,
     isLate: @escaping @Sendable () -> Bool = { false },
     progress: @escaping @Sendable (VMStatus.Running) -> Void,
     onCommitted: @escaping @Sendable (Report) -> Void = { _ in },
@@ -65,6 +66,7 @@ public final class SourcePass: Sendable {
     self.progress = progress
     self.onCommitted = onCommitted
     self.wantsProof = wantsProof
+    self.hints = hints
     selection = PassSelection(view: view, settings: settings, state: state)
     link = SourceLink(settings: settings, onTrouble: onTrouble)
     startedAt = time.wallTime()
@@ -96,6 +98,7 @@ public final class SourcePass: Sendable {
 
   /// Runs the pass to its commit.
   public func run() throws(PassError) -> Report {
+    hints?.prepare(pageSizeBytes: settings.pageSizeBytes)
     while true {
       let report = try link.retrying { () -> Int64 in
         selection.current.tracker.rewind()
@@ -152,9 +155,9 @@ public final class SourcePass: Sendable {
     }
     setPhase("compare")
     let stream = BatchStream(
-      source, try source.align(maps, accept, conversation), maps: maps, key: key,
+      source, try source.align(maps, accept, conversation, hints: hints), maps: maps, key: key,
       codec: settings.codec(agreement), windowBytes: accept.windowBytes, conversation: conversation,
-      time: time, times: times, isLate: isLate
+      hints: hints, time: time, times: times, isLate: isLate
     ) { [self] pending in
       shared.withLock { $0.pendingBytes = pending }
       link.note(sentBytes: conversation.connection.wireBytesSent)
@@ -163,6 +166,7 @@ public final class SourcePass: Sendable {
     let transfer = SourceTransfer(pass: self, stream: stream, offer: offer, accept: accept)
     let proves = wantsProof || (accept.wantsProof == true && agreement.features.contains(.proof))
     let (point, settleFailure) = try transfer.run(stays: proves)
+    hints?.committed(point)
     var report = report(point, conversation, settleFailure: settleFailure)
     onCommitted(report)
     if proves {
@@ -218,6 +222,7 @@ public final class SourcePass: Sendable {
     let point = RecoveryPoint(
       receiver: accept.receiver, vm: view.vm, reference: newest.reference, pass: newest.pass,
       frozenAt: newest.frozenAt, committedAt: time.wallTime(), label: view.label, disks: disks)
+    hints?.committed(point)
     var report = report(point, conversation, settleFailure: nil)
     if wantsProof { report.proof = .failed(.proof(.answerLost)) }
     onCommitted(report)

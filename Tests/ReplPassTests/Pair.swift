@@ -204,13 +204,13 @@ final class Pair: Sendable {
 
   /// One pass of a new sender process on the sender's machine.
   func pass(
-    _ view: VMView, through port: UInt16? = nil, retryLimit: Int = 1
+    _ view: VMView, through port: UInt16? = nil, retryLimit: Int = 1, hints: ViewHints? = nil
   ) throws -> SourcePass.Report {
     let pass = SourcePass(
       view: view, settings: settings(retryLimit: retryLimit, through: port),
       state: try SourceState(root: sender.disk("state")),
       lastEpoch: epoch,
-      stop: StopSignal(), time: SystemTime(), progress: { _ in })
+      stop: StopSignal(), hints: hints, time: SystemTime(), progress: { _ in })
     let report = try pass.run()
     current.withLock { $0.epoch = report.point.reference.epoch }
     return report
