@@ -38,11 +38,16 @@ extension VMStatus {
     public var heldSeconds: Double
     /// From the pre-freeze hook to the end of the post-thaw hook; nil without hooks.
     public var guestHeldSeconds: Double?
+    /// How long files were being cloned, and who wrote to them waited; nil without clones.
+    public var cloneSeconds: Double?
 
-    public init(provider: String, heldSeconds: Double, guestHeldSeconds: Double? = nil) {
+    public init(
+      provider: String, heldSeconds: Double, guestHeldSeconds: Double? = nil, cloneSeconds: Double? = nil
+    ) {
       self.provider = provider
       self.heldSeconds = heldSeconds
       self.guestHeldSeconds = guestHeldSeconds
+      self.cloneSeconds = cloneSeconds
     }
   }
 

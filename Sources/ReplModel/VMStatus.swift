@@ -126,6 +126,8 @@ public struct VMStatus: Sendable, Codable {
   public var disks: [Disk]?
   /// How the last view was held; nil before the first.
   public var lastFreeze: Freeze?
+  /// What change hints did for the last pass; nil without them.
+  public var hint: Hint?
   /// What a broken-off freeze left and could not be removed, in one sentence for people; nil when nothing.
   public var leftovers: String?
   /// The VMX file, absolute, at the primary site.

@@ -98,7 +98,10 @@ public final class SourcePass: Sendable {
 
   /// Runs the pass to its commit.
   public func run() throws(PassError) -> Report {
-    hints?.prepare(pageSizeBytes: settings.pageSizeBytes)
+    if let hints {
+      setPhase("compare")
+      hints.prepare(pageSizeBytes: settings.pageSizeBytes)
+    }
     while true {
       let report = try link.retrying { () -> Int64 in
         selection.current.tracker.rewind()

@@ -4,6 +4,7 @@ import ReplIO
 import ReplModel
 import ReplPass
 import ReplService
+import ReplSource
 
 /// `forget`: a VM that is gone for good leaves the status.
 struct ForgetCommand: AsyncParsableCommand {
@@ -35,6 +36,7 @@ struct ForgetCommand: AsyncParsableCommand {
         guard readLine() == "yes" else { throw Failure.exit(.refused, "not confirmed: nothing was changed") }
       }
       try store.forget(victim.vm)
+      try HintShelf(state: state.directory).forget(victim.vm)
       try board.remove(victim.vm)
       try PassHistory(directory: try state.directory.createDirectory("history")).remove(victim.vm)
       Terminal.say("forgotten; a running daemon notices within \(Int(config.rescanSeconds)) s\n")

@@ -20,6 +20,7 @@ struct SenderCommand: AsyncParsableCommand {
       InitCommand.self, FingerprintCommand.self, ConfigCommand.self, InspectCommand.self,
       DiscoverCommand.self,
       RunCommand.self, StatusCommand.self, ForgetCommand.self, VerifyCommand.self, StatementCommand.self,
+      HintCommand.self,
     ])
 }
 

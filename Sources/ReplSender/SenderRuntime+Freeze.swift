@@ -62,7 +62,8 @@ extension SenderRuntime {
       let hold = try view.release()
       board.update(view.vm) { status in
         status.lastFreeze = VMStatus.Freeze(
-          provider: provider, heldSeconds: hold.heldSeconds, guestHeldSeconds: hold.guestHeldSeconds)
+          provider: provider, heldSeconds: hold.heldSeconds, guestHeldSeconds: hold.guestHeldSeconds,
+          cloneSeconds: view.cloneSeconds)
       }
       logHold(hold, view, provider: provider)
     } catch {
@@ -84,6 +85,7 @@ extension SenderRuntime {
         "vm": "\(board[view.vm]?.name ?? "\(view.vm)")", "provider": "\(provider)",
         "held_seconds": "\(hold.heldSeconds)",
         "guest_held_seconds": "\(hold.guestHeldSeconds.map { "\($0)" } ?? "-")",
+        "clone_seconds": "\(view.cloneSeconds.map { "\($0)" } ?? "-")",
       ])
   }
 
@@ -104,7 +106,9 @@ extension SenderRuntime {
   }
 
   /// What commands and hooks did.
-  static func log(_ event: FreezeEvent, vmxPath: String?, to logger: Logger) {
+  static func log(
+    _ event: FreezeEvent, vmxPath: String?, to logger: Logger, as name: Logger.Message = "freeze"
+  ) {
     let level: Logger.Level =
       switch event.level {
       case .info: .info
@@ -114,6 +118,6 @@ extension SenderRuntime {
     var metadata: Logger.Metadata = ["what": "\(event.text)"]
     if let vmxPath { metadata["vmx"] = "\(vmxPath)" }
     if let stage = event.stage { metadata["stage"] = "\(stage.rawValue)" }
-    logger.log(level: level, "freeze", metadata: metadata)
+    logger.log(level: level, name, metadata: metadata)
   }
 }

@@ -80,9 +80,10 @@ extension SenderRuntime {
     said.withLock { $0[view.vm] = [] }
     defer { said.withLock { $0[view.vm] = nil } }
     board.update(view.vm, name: name, peer: "\(config.receiver.address)", rpoSeconds: vm.rpoSeconds) { _ in }
+    let hints = makeHints(view, vm)
     let pass = SourcePass(
       view: view, settings: pacedSettings(vm, view.vm), state: state,
-      lastEpoch: board[view.vm]?.latestPoint?.reference.epoch, stop: stop, wantsProof: proves,
+      lastEpoch: board[view.vm]?.latestPoint?.reference.epoch, stop: stop, wantsProof: proves, hints: hints,
       freezeSeconds: frozen.seconds, time: time,
       isLate: { [board] in
         let verdict = board[view.vm]?.rpoForecast?.verdict
@@ -92,6 +93,7 @@ extension SenderRuntime {
       board.update(view.vm) { $0.running = running }
     } onCommitted: { [self] report in
       measure(report, view.vm, frozen)
+      noteHints(hints, view, name: name)
       noteCommitted(report, view, name: name)
       noteDeadline(vm, view.vm)
     } onTrouble: { [self] error in

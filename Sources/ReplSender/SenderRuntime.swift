@@ -22,6 +22,7 @@ final class SenderRuntime: Sendable {
   let logger: Logger
   let roster: Roster
   let freezer: ViewFreezer
+  let shelf: HintShelf
   let state: SourceState
   let settings: SourceSettings
   let history: PassHistory
@@ -59,7 +60,9 @@ final class SenderRuntime: Sendable {
     let identity = try TLSIdentity.load(in: "\(config.stateDirectory)/identity")
     let tls = try TLSContext(role: .client, identity: identity, policy: Self.policy(config.receiver.trust))
     state = try SourceState(root: directory.directory)
-    freezer = try ViewFreezer(directory: try directory.directory.createDirectory("freezes"), time: time)
+    shelf = try HintShelf(state: directory.directory)
+    freezer = try ViewFreezer(
+      directory: try directory.directory.createDirectory("freezes"), hints: shelf, time: time)
     board = try StatusBoard(directory: try directory.directory.createDirectory("status"))
     history = try PassHistory(directory: try directory.directory.createDirectory("history"))
     settings = SourceSettings(
@@ -191,6 +194,7 @@ final class SenderRuntime: Sendable {
     }
     log(changes)
     bandwidth.retain(Set(roster.members.map(\.vm.vmxPath)))
+    if !changes.left.isEmpty || !changes.gone.isEmpty { cleanKeptClones() }
     scheduler.withLock { $0 }?.replace(with: schedule)
   }
 

@@ -60,6 +60,20 @@ struct MetricName: Hashable, Sendable {
   static let guestHold = gauge(
     "last_freeze_guest_hold_seconds",
     "How long the guest stood still in the last freeze, from hook to hook; absent without hooks.")
+  static let cloneSeconds = gauge(
+    "last_freeze_clone_seconds",
+    "How long the files of the VM were being cloned in the last freeze; absent without clones.")
+  static let hintedDisks = gauge(
+    "hinted_disks", "Disks that the last pass read only where a change hint said; absent without hints.")
+  static let hintChanged = gauge(
+    "hint_changed_bytes", "Bytes that may have changed before the last pass, as its change hints said.")
+  static let hintAudited = gauge(
+    "hint_audited_bytes", "Bytes that the last pass read only to check its change hints.")
+  static let hintContradictions = counter(
+    "hint_contradictions_total", "How often a change hint was found wrong.")
+  static let hintKept = gauge(
+    "hint_clones_kept_timestamp_seconds",
+    "Since when clones are kept for the next pass, Unix time; absent where none are.")
   static let leftovers = gauge(
     "freeze_leftovers", "1 while something that a broken-off freeze left could not be removed, else 0.")
   static let seedingDisks = gauge(

@@ -42,6 +42,7 @@ public enum MetricsText {
     perVM(.runningTotal, vms, &text) { $0.running.map { "\($0.totalBytes)" } }
     perVM(.freezeHold, vms, &text) { $0.lastFreeze.map { number($0.heldSeconds) } }
     perVM(.guestHold, vms, &text) { $0.lastFreeze?.guestHeldSeconds.map(number) }
+    hints(vms, &text)
     perVM(.leftovers, vms, &text) { vm in vm.lastFreeze.map { _ in vm.leftovers == nil ? "0" : "1" } }
     perVM(.seedingDisks, vms, &text) { $0.disks.map { "\($0.count { $0.state == .seeding })" } }
     perVM(.vmBandwidthLimit, vms, &text) { $0.bandwidth?.limitBytesPerSecond.map { "\($0)" } }
@@ -55,6 +56,21 @@ public enum MetricsText {
     }
     perVM(.failure, vms, &text) { $0.lastFailure.map { seconds($0.at) } }
     return text.text
+  }
+
+  private static func hints(_ vms: ArraySlice<VMStatus>, _ text: inout MetricsWriter) {
+    perVM(.cloneSeconds, vms, &text) { $0.lastFreeze?.cloneSeconds.map(number) }
+    perVM(.hintedDisks, vms, &text) { vm in
+      vm.hint.map { "\($0.disks.count { $0.refusal == nil && $0.contradictionOffset == nil })" }
+    }
+    perVM(.hintChanged, vms, &text) { vm in
+      vm.hint.map { "\($0.disks.reduce(Int64(0)) { $0 + ($1.changedBytes ?? 0) })" }
+    }
+    perVM(.hintAudited, vms, &text) { vm in
+      vm.hint.map { "\($0.disks.reduce(Int64(0)) { $0 + $1.auditedBytes })" }
+    }
+    perVM(.hintContradictions, vms, &text) { $0.hint.map { "\($0.contradictions)" } }
+    perVM(.hintKept, vms, &text) { $0.hint?.keptSince.map(seconds) }
   }
 
   private static func perVM(

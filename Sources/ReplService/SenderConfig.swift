@@ -31,11 +31,13 @@ public struct SenderConfig: Sendable, Hashable {
     public let devices: [DeviceMapping]
     /// What it may send, within what all together may.
     public let bandwidth: BandwidthPlan
+    /// Who says what did not change.
+    public let hints: HintSettings
 
     public init(
       vmxPath: String, name: String? = nil, intervalSeconds: Double, rpoSeconds: Double,
       freeze: FreezeSettings = .standard, excludedDisks: Set<DiskSelector> = [],
-      devices: [DeviceMapping] = [], bandwidth: BandwidthPlan = .unlimited
+      devices: [DeviceMapping] = [], bandwidth: BandwidthPlan = .unlimited, hints: HintSettings = .none
     ) {
       self.vmxPath = vmxPath
       self.name = name
@@ -45,6 +47,7 @@ public struct SenderConfig: Sendable, Hashable {
       self.excludedDisks = excludedDisks
       self.devices = devices
       self.bandwidth = bandwidth
+      self.hints = hints
     }
   }
 
@@ -65,10 +68,11 @@ public struct SenderConfig: Sendable, Hashable {
     public let freeze: FreezeSettings
     /// What each of its VMs may send.
     public let bandwidth: BandwidthPlan
+    public let hints: HintSettings
 
     public init(
       watched: WatchedFolder, policy: Policy, intervalSeconds: Double, rpoSeconds: Double,
-      freeze: FreezeSettings, bandwidth: BandwidthPlan = .unlimited
+      freeze: FreezeSettings, bandwidth: BandwidthPlan = .unlimited, hints: HintSettings = .none
     ) {
       self.watched = watched
       self.policy = policy
@@ -76,13 +80,14 @@ public struct SenderConfig: Sendable, Hashable {
       self.rpoSeconds = rpoSeconds
       self.freeze = freeze
       self.bandwidth = bandwidth
+      self.hints = hints
     }
 
     /// The VM of a VMX file in this folder, as its policy protects it.
     public func vm(at vmxPath: String) -> VM {
       VM(
         vmxPath: vmxPath, intervalSeconds: intervalSeconds, rpoSeconds: rpoSeconds, freeze: freeze,
-        bandwidth: bandwidth)
+        bandwidth: bandwidth, hints: hints)
     }
   }
 
@@ -114,7 +119,8 @@ public struct SenderConfig: Sendable, Hashable {
   public func viewRequest(_ vm: VM) -> ViewRequest {
     ViewRequest(
       vmxPath: vm.vmxPath, freeze: vm.freeze,
-      opening: DiskOpening(mappings: pathMap, devices: vm.devices), excludedDisks: vm.excludedDisks)
+      opening: DiskOpening(mappings: pathMap, devices: vm.devices), excludedDisks: vm.excludedDisks,
+      hints: vm.hints)
   }
 
   /// Reads and checks a file of at most 1 MiB. The error holds every problem with its line and column.

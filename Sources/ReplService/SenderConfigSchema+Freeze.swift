@@ -94,10 +94,10 @@ extension SenderConfigSchema {
   }
 
   /// A mapping with command and deadline, or just the list of arguments.
-  private func command(
-    _ node: ConfigNode, _ key: String, _ deadlines: ClosedRange<Double>, defaultSeconds: Double
+  func command(
+    _ node: ConfigNode, _ key: String, _ deadlines: ClosedRange<Double>, defaultSeconds: Double,
+    placeholders: [String] = FreezeSettings.placeholders
   ) -> CommandSpec? {
-    let placeholders = FreezeSettings.placeholders
     if case .list = node.content {
       return reader.command(node, placeholders: placeholders)
         .map { CommandSpec(template: $0, deadlineSeconds: defaultSeconds) }

@@ -4,7 +4,9 @@ import ReplVMDK
 
 /// Where things are: `folders`, `path_map`, and per VM `devices` and `exclude_disks`.
 extension SenderConfigSchema {
-  static let folderKeys = ["path", "include", "exclude", "policy", "interval", "rpo", "freeze", "bandwidth"]
+  static let folderKeys = [
+    "path", "include", "exclude", "policy", "interval", "rpo", "freeze", "bandwidth", "hints",
+  ]
 
   func folders(_ node: ConfigNode, _ times: Schedule) -> [SenderConfig.Folder]? {
     guard let items = reader.list(node, count: 1...ServiceLimits.configFolders, of: "folders") else {
@@ -35,13 +37,14 @@ extension SenderConfigSchema {
     let own = schedule(scope, interval: times.interval, rpo: times.explicitRPO)
     let freeze = scope.optional("freeze").map(self.freeze) ?? .standard
     let bandwidth = scope.optional("bandwidth").map(self.bandwidth) ?? .unlimited
+    let hints = scope.optional("hints").map { self.hints($0, freeze: freeze) } ?? HintSettings.none
     // The pattern that takes every path is one.
     guard let path, let include = include ?? (try? [PathPattern("*")]), let exclude = exclude ?? [],
-      let policy, let freeze, let bandwidth
+      let policy, let freeze, let bandwidth, let hints
     else { return nil }
     return SenderConfig.Folder(
       watched: WatchedFolder(path: path, include: include, exclude: exclude), policy: policy,
-      intervalSeconds: own.interval, rpoSeconds: own.rpo, freeze: freeze, bandwidth: bandwidth)
+      intervalSeconds: own.interval, rpoSeconds: own.rpo, freeze: freeze, bandwidth: bandwidth, hints: hints)
   }
 
   private func patterns(_ node: ConfigNode, counts: ClosedRange<Int>) -> [PathPattern]? {

@@ -1,4 +1,5 @@
 import ReplModel
+import ReplSource
 
 /// The keys of the sender's configuration, their defaults and bounds.
 struct SenderConfigSchema {
@@ -9,7 +10,9 @@ struct SenderConfigSchema {
     "log_level", "path_map", "vms", "folders",
     "rescan", "bandwidth",
   ]
-  static let vmKeys = ["vmx", "name", "interval", "rpo", "exclude_disks", "devices", "freeze", "bandwidth"]
+  static let vmKeys = [
+    "vmx", "name", "interval", "rpo", "exclude_disks", "devices", "freeze", "bandwidth", "hints",
+  ]
   /// Below 10 s a pass is mostly its three round trips; above a week nobody calls it replication.
   static let intervals: ClosedRange<Double> = 10...604_800
   /// Reading the names of a large datastore takes seconds; after an hour nobody calls it watching.
@@ -150,13 +153,14 @@ struct SenderConfigSchema {
     let own = schedule(scope, interval: times.interval, rpo: times.explicitRPO)
     let name = scope.optional("name").flatMap { reader.text($0, limit: 128) }
     let freeze = scope.optional("freeze").map(self.freeze) ?? .standard
+    let hints = scope.optional("hints").map { self.hints($0, freeze: freeze) } ?? HintSettings.none
     let excluded = scope.optional("exclude_disks").map(diskSelectors) ?? []
     let devices = scope.optional("devices").map(self.devices) ?? []
     let bandwidth = scope.optional("bandwidth").map(self.bandwidth) ?? .unlimited
-    guard let path, let freeze, let excluded, let devices, let bandwidth else { return nil }
+    guard let path, let freeze, let hints, let excluded, let devices, let bandwidth else { return nil }
     return SenderConfig.VM(
       vmxPath: path, name: name, intervalSeconds: own.interval, rpoSeconds: own.rpo, freeze: freeze,
-      excludedDisks: excluded, devices: devices, bandwidth: bandwidth)
+      excludedDisks: excluded, devices: devices, bandwidth: bandwidth, hints: hints)
   }
 
   private func vmxPath(_ node: ConfigNode) -> String? {

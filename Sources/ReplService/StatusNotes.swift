@@ -26,6 +26,7 @@ enum StatusNotes {
     if let freeze = vm.lastFreeze, freeze.provider != "none" || freeze.guestHeldSeconds != nil {
       lines.append(hold(freeze))
     }
+    lines += HintNotes.lines(of: vm, now: now)
     if let leftovers = vm.leftovers {
       lines.append("left behind: \(SafeText.printable(leftovers, limit: 512))")
     }
@@ -61,8 +62,10 @@ enum StatusNotes {
     let guest = freeze.guestHeldSeconds.map {
       ", the guest between its hooks for \(AmountText.duration(seconds: $0))"
     }
+    let clones = freeze.cloneSeconds.map { ", cloning took \(AmountText.duration(seconds: $0))" }
     return
       "last freeze (\(SafeText.printable(freeze.provider, limit: 32))) was held for \(held)\(guest ?? "")"
+      + (clones ?? "")
   }
 
   private static func disks(_ disks: [VMStatus.Disk]) -> [String] {

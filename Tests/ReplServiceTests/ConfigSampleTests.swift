@@ -35,6 +35,13 @@ struct ConfigSampleTests {
     #expect(providers == SenderConfigSchema.providers)
   }
 
+  @Test("the example of hints shows every source")
+  func everyHint() throws {
+    let file = try #require(Self.examples.first { $0.lastPathComponent == "sender-hints.yaml" })
+    let sources = try SenderConfig.load(path: file.path).vms.map(\.hints.provider.name)
+    #expect(sources == ["none", "reflink", "chain", "command"])
+  }
+
   @Test("a sample shows the defaults: uncommenting a line changes nothing", arguments: samples)
   func commentedDefaultsAreTheDefaults(_ file: URL) throws {
     let text = try String(contentsOf: file, encoding: .utf8)
@@ -76,7 +83,7 @@ struct ConfigSampleTests {
     #expect(Self.samples.map(\.lastPathComponent) == ["receiver.yaml", "sender.yaml"])
     #expect(
       Self.examples.map(\.lastPathComponent) == [
-        "sender-bandwidth.yaml", "sender-folders.yaml", "sender-freeze.yaml",
+        "sender-bandwidth.yaml", "sender-folders.yaml", "sender-freeze.yaml", "sender-hints.yaml",
       ])
     #expect(Self.invalidFiles.count >= 25)
   }

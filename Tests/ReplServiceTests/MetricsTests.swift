@@ -112,7 +112,7 @@ struct MetricsTests {
   @Test("promtool accepts the metrics", .enabled(if: Judge.isUsable("promtool"), "promtool is not installed"))
   func promtoolAccepts() throws {
     var full = StatusSamples.document
-    full.vms += [StatusSamples.frozen, StatusSamples.vm(9, "new", .found)]
+    full.vms += [StatusSamples.frozen, HintStatusTests.hinted, StatusSamples.vm(9, "new", .found)]
     for document in [full, StatusSamples.document, empty] {
       let result = try Judge.run("promtool", ["check", "metrics"], input: render(document))
       #expect(result.status == 0, "\(result.output)")

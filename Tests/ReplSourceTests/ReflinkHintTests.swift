@@ -101,11 +101,6 @@ import Testing
     }
   }
 
-  private func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value
-  {
-    try await NamedThread.run("hints", body)
-  }
-
   private static func content(_ disk: ViewDisk) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: Int(disk.image.sizeBytes))
     try bytes.withUnsafeMutableBytes { try disk.image.read(into: $0, at: 0) }
@@ -122,14 +117,14 @@ import Testing
     print("shared blocks seed: \(seed)")
     var random = SeededRandom(seed: seed)
     usleep(30_000)
-    let hints = try await onThread { try scene.pass(1) }
+    let hints = try scene.pass(1)
     #expect(hints.allSatisfy { $0 == nil } && scene.tagged.count == 1)
-    var before: [[UInt8]] = try await onThread { try Self.contentNow(scene) }
+    var before: [[UInt8]] = try Self.contentNow(scene)
     for number in UInt64(2)...5 {
       try await change(scene, &random, round: Int(number))
       usleep(30_000)
-      let found = try await onThread { try scene.pass(number) }
-      let after = try await onThread { try Self.contentNow(scene) }
+      let found = try scene.pass(number)
+      let after = try Self.contentNow(scene)
       #expect(scene.tagged.count == 1, "seed \(seed)")
       for (index, hint) in found.enumerated() {
         let hint = try #require(hint, "\(scene.events.withLock { $0 })")
@@ -176,23 +171,21 @@ import Testing
   func janitor() async throws {
     let scene = try await Scene()
     usleep(30_000)
-    try await onThread {
-      _ = try scene.pass(1)
-      let kept = scene.tagged
-      #expect(kept.count == 1)
-      try scene.restart()
-      #expect(scene.freezer.clean([scene.request()]).isEmpty && scene.tagged == kept)
-      scene.freezer.cleanKept([scene.request()])
-      #expect(scene.tagged == kept)
-      // A pass that fails leaves them, and nothing of its own.
-      let (view, _) = try scene.take()
-      #expect(scene.tagged.count == 2)
-      _ = try view.release()
-      #expect(scene.tagged == kept)
-      // Hints that are switched off, or come from elsewhere.
-      _ = scene.freezer.clean([scene.request(.none)])
-      #expect(scene.tagged == [])
-    }
+    _ = try scene.pass(1)
+    let kept = scene.tagged
+    #expect(kept.count == 1)
+    try scene.restart()
+    #expect(scene.freezer.clean([scene.request()]).isEmpty && scene.tagged == kept)
+    scene.freezer.cleanKept([scene.request()])
+    #expect(scene.tagged == kept)
+    // A pass that fails leaves them, and nothing of its own.
+    let (view, _) = try scene.take()
+    #expect(scene.tagged.count == 2)
+    _ = try view.release()
+    #expect(scene.tagged == kept)
+    // Hints that are switched off, or come from elsewhere.
+    _ = scene.freezer.clean([scene.request(.none)])
+    #expect(scene.tagged == [])
   }
 
   @Test(
@@ -201,26 +194,24 @@ import Testing
   func unwanted(_ what: Int) async throws {
     let scene = try await Scene()
     usleep(30_000)
-    try await onThread {
-      _ = try scene.pass(1)
-      let kept = scene.tagged
-      switch what {
-      case 0:
-        // Killed after the clones were marked and before the record was written.
-        let (view, _) = try scene.take()
-        #expect(try view.held?.keepClones() != nil)
-      case 1: scene.freezer.cleanKept([])
-      case 2:
-        let vm = try ViewIdentity.read(vmxPath: scene.folder.vmxPath).vm
-        try scene.shelf.removeRecord(of: vm)
-      default:
-        try scene.folder.write(
-          "web.vmx", Array("uuid.bios = \"00 \(PrimaryFolder.uuid.dropFirst(3))\"\n".utf8))
-      }
-      try scene.restart()
-      _ = scene.freezer.clean([scene.request()])
-      #expect(scene.tagged == (what == 0 ? kept : []))
+    _ = try scene.pass(1)
+    let kept = scene.tagged
+    switch what {
+    case 0:
+      // Killed after the clones were marked and before the record was written.
+      let (view, _) = try scene.take()
+      #expect(try view.held?.keepClones() != nil)
+    case 1: scene.freezer.cleanKept([])
+    case 2:
+      let vm = try ViewIdentity.read(vmxPath: scene.folder.vmxPath).vm
+      try scene.shelf.removeRecord(of: vm)
+    default:
+      try scene.folder.write(
+        "web.vmx", Array("uuid.bios = \"00 \(PrimaryFolder.uuid.dropFirst(3))\"\n".utf8))
     }
+    try scene.restart()
+    _ = scene.freezer.clean([scene.request()])
+    #expect(scene.tagged == (what == 0 ? kept : []))
   }
 
   @Test(
@@ -229,14 +220,12 @@ import Testing
   func lostClones() async throws {
     let scene = try await Scene()
     usleep(30_000)
-    try await onThread {
-      _ = try scene.pass(1)
-      PrimaryFolder.removeTree("\(scene.folder.path)/\(scene.tagged[0])")
-      let (view, hints) = try scene.take()
-      hints.prepare(pageSizeBytes: 4096)
-      #expect(hints.hints(for: scene.asked(view), base: scene.base(1)).allSatisfy { $0 == nil })
-      #expect(hints.outcomes.allSatisfy { $0.refusal?.contains("clones of the last pass") == true })
-      _ = try view.release()
-    }
+    _ = try scene.pass(1)
+    PrimaryFolder.removeTree("\(scene.folder.path)/\(scene.tagged[0])")
+    let (view, hints) = try scene.take()
+    hints.prepare(pageSizeBytes: 4096)
+    #expect(hints.hints(for: scene.asked(view), base: scene.base(1)).allSatisfy { $0 == nil })
+    #expect(hints.outcomes.allSatisfy { $0.refusal?.contains("clones of the last pass") == true })
+    _ = try view.release()
   }
 }
