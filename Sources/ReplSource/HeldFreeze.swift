@@ -67,6 +67,9 @@ final class HeldFreeze: Sendable {
   /// The release removes the clones after all.
   func dropClones() { state.withLock { $0.record.keptSince = nil } }
 
+  /// Where its clones lie.
+  var cloneFolders: [FreezeRecord.CloneFolder] { state.withLock { $0.record.clones } }
+
   /// What hooks and commands of this freeze were given.
   var tag: String { state.withLock { $0.record.tag } }
 

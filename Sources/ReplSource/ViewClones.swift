@@ -12,4 +12,7 @@ struct ViewClones: Sendable {
   let files: [File]
   /// What they would take if they shared nothing.
   let allocatedBytes: Int64
+
+  /// Whether they may be kept beside a guest that writes on: it gets along with a tenth of its files.
+  func leaveRoom(freeBytes: Int64) -> Bool { freeBytes >= allocatedBytes / 10 }
 }

@@ -41,8 +41,30 @@ extension ViewHints {
       disks: disks, kept: kept)
   }
 
+  /// What the guest writes over takes space while clones are kept, and a full filesystem stops the guest.
+  private func hasRoom(
+    _ folders: [FreezeRecord.CloneFolder], _ clones: ViewClones
+  ) throws(IOError) -> Bool {
+    guard let tag = FreezeTag(view.held?.tag ?? "") else { return false }
+    for folder in folders {
+      let parent = try CloneFolder(folder, tag).parent
+      let free = try parent.freeBytes()
+      guard clones.leaveRoom(freeBytes: free) else {
+        report(
+          FreezeEvent(
+            .warning,
+            "\(parent.path): \(free) bytes are free, less than a tenth of what the VM's files take: no "
+              + "clones are kept for hints, so the next pass reads all"))
+        return false
+      }
+    }
+    return true
+  }
+
   private func keepClones() throws(IOError) -> HintRecord.Kept? {
-    guard let held = view.held, let clones = view.clones else { return nil }
+    guard let held = view.held, let clones = view.clones, try hasRoom(held.cloneFolders, clones) else {
+      return nil
+    }
     guard let kept = try held.keepClones() else { return nil }
     return HintRecord.Kept(
       tag: kept.tag.description, since: kept.since,

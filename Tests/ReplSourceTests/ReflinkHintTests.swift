@@ -214,6 +214,24 @@ import Testing
     #expect(scene.tagged == (what == 0 ? kept : []))
   }
 
+  @Test("clones are not kept where the filesystem is nearly full", .needsMount("mkfs.xfs", "qemu-img"))
+  func nearlyFull() async throws {
+    #expect(ViewClones(files: [], allocatedBytes: 1000).leaveRoom(freeBytes: 100))
+    #expect(!ViewClones(files: [], allocatedBytes: 1000).leaveRoom(freeBytes: 99))
+    let scene = try await Scene()
+    let size = 64 << 20
+    try scene.folder.write("web-flat.vmdk", [UInt8](repeating: 7, count: size))
+    let descriptor = PrimaryFolder.descriptor(flat: "web-flat.vmdk")
+      .replacingOccurrences(of: "RW 2048", with: "RW \(size / 512)")
+    try scene.folder.write("web.vmdk", Array(descriptor.utf8))
+    try PosixDirectory(path: scene.folder.path).openPosixFile("web-flat.vmdk", .read).sync()
+    let free = try PosixDirectory(path: scene.folder.path).freeBytes()
+    try await SystemTool.run("fallocate", "-l", "\(free - (4 << 20))", "\(scene.mount.path)/filler")
+    usleep(30_000)
+    _ = try scene.pass(1)
+    #expect(scene.tagged == [] && scene.events.withLock { $0.contains { $0.text.contains("are free") } })
+  }
+
   @Test(
     "without the clones of the last pass, or with others in their place, everything is read",
     .needsMount("mkfs.xfs", "qemu-img"))
