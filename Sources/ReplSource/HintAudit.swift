@@ -34,7 +34,7 @@ public struct HintAudit: Sendable, Hashable {
     self.leafCount = leafCount
     sliceCount = max(1, min(Self.slices, leafCount))
     first = ((turn.nextSlice % sliceCount) + sliceCount) % sliceCount
-    let share = max(0, now.seconds(since: turn.at)) / (max(days, 1e-6) * 86_400)
+    let share = max(0, now.seconds(since: turn.at)) / (max(days, 1e-9) * 86_400)
     // One more than the time asks for, so that passes at any distance end the turn in time.
     count = share >= 1 ? sliceCount : min(sliceCount, Int64(share * Double(sliceCount)) + 1)
   }

@@ -60,12 +60,18 @@ struct UnitFileTests {
     #expect(result.output == "")
   }
 
+  private static let script = "cbt-changes"
+
   @Test("every example is tested")
   func examplesAreKnown() throws {
     let names = try FileManager.default.contentsOfDirectory(
       atPath: Self.folder.appendingPathComponent("examples").path
     ).filter { !$0.hasSuffix(".yaml") }
-    #expect(names.sorted() == Self.examples.map { "\($0).conf" }.sorted())
+    #expect(names.sorted() == (Self.examples.map { "\($0).conf" } + [Self.script]).sorted())
+    // It needs a vCenter to run: only that it is a script can be seen here.
+    let path = Self.folder.appendingPathComponent("examples/\(Self.script)").path
+    let result = try Judge.run("bash", ["-n", path])
+    #expect(result.status == 0, "\(result.output)")
   }
 
   @Test("a unit says what the daemon relies on", arguments: units)
