@@ -56,7 +56,12 @@ public final class ResumeTracker: Sendable {
   public func release(_ token: Token) { state.withLock { _ = $0.held.removeValue(forKey: token) } }
 
   /// The first leaf that is not wholly dealt with.
-  public var position: Int64 { state.withLock { state in state.held.values.min() ?? state.nextLeaf } }
+  public var position: Int64 { state.withLock { Self.position($0) } }
+
+  /// A scan that went back is below what is still held of the one before.
+  private static func position(_ state: State) -> Int64 {
+    min(state.held.values.min() ?? state.nextLeaf, state.nextLeaf)
+  }
 
   /// How far the scan has come, for progress.
   public var scannedLeaves: Int64 { state.withLock { $0.nextLeaf } }
@@ -67,7 +72,7 @@ public final class ResumeTracker: Sendable {
   /// Starts again from `position`; everything that was held is forgotten, because its connection is gone.
   public func rewind() {
     state.withLock { state in
-      state.nextLeaf = state.held.values.min() ?? state.nextLeaf
+      state.nextLeaf = Self.position(state)
       state.held.removeAll()
     }
   }

@@ -28,4 +28,20 @@ import Testing
     #expect(tracker.take()?.leaf == 1)
     #expect(tracker.take()?.leaf == 2)
   }
+
+  @Test("a scan that went back is cut where it is, not at what the scan before it still holds")
+  func cutAfterGoingBack() throws {
+    let tracker = ResumeTracker(leafCount: 10)
+    while let (_, token) = tracker.take() { tracker.release(token) }
+    _ = tracker.hold(9)
+    tracker.goBack(to: 0)
+    for leaf: Int64 in 0...1 {
+      let taken = try #require(tracker.take())
+      #expect(taken.leaf == leaf)
+      tracker.release(taken.token)
+    }
+    #expect(tracker.position == 2)
+    tracker.rewind()
+    #expect(tracker.take()?.leaf == 2)
+  }
 }
