@@ -59,6 +59,10 @@ struct ChangedAreas {
   }
 
   init(_ output: String, slot: DiskSlot, sizeBytes: Int64) throws(HintRefusal) {
+    // Only the end of longer output is kept: a first line that is missing must not go unseen.
+    guard output.utf8.count < Self.outputLimitBytes else {
+      throw HintRefusal("it is longer than \(Self.outputLimitBytes) bytes")
+    }
     var reading = Reading(slot: slot, sizeBytes: sizeBytes)
     for (number, line) in output.utf8.split(separator: UInt8(ascii: "\n")).enumerated() {
       let bytes = line.last == UInt8(ascii: "\r") ? line.dropLast() : line

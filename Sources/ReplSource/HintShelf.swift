@@ -43,8 +43,14 @@ public final class HintShelf: Sendable {
 
   /// Durable when it returns.
   func keep(_ record: HintRecord) throws(IOError) {
-    try directory.replaceFile(
-      "\(record.vm)\(Self.recordSuffix)", with: SealedText.seal(record, as: "hint"))
+    let name = "\(record.vm)\(Self.recordSuffix)"
+    let bytes = SealedText.seal(record, as: "hint")
+    guard bytes.count <= Self.recordLimitBytes else {
+      throw IOError(
+        .limit, "write", path: "\(directory.path)/\(name)",
+        detail: "\(bytes.count) bytes, at most \(Self.recordLimitBytes) are read: too many links and ranges")
+    }
+    try directory.replaceFile(name, with: bytes)
   }
 
   /// Durable when it returns; nothing when there is none.
@@ -59,8 +65,11 @@ public final class HintShelf: Sendable {
   }
 
   /// The tag of the clones that the record of a VM needs. A record that cannot be read needs none.
-  func keptTag(of vm: VMID) -> String? {
-    if case .record(let record) = record(of: vm) { record.kept?.tag } else { nil }
+  func keptTag(of vm: VMID) -> String? { kept(of: vm)?.tag }
+
+  /// The clones that the record of a VM needs.
+  func kept(of vm: VMID) -> HintRecord.Kept? {
+    if case .record(let record) = record(of: vm) { record.kept } else { nil }
   }
 
   // MARK: Distrust

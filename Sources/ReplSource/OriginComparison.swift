@@ -19,7 +19,7 @@ struct OriginComparison {
     (self.old, self.new) = (old, new)
   }
 
-  /// What may differ. `isStopping` is asked now and then.
+  /// What may differ; nil when `isStopping`, which is asked now and then, was true once.
   mutating func run(isStopping: () -> Bool) throws(IOError) -> HintedRanges? {
     var position: Int64 = 0
     while position < new.sizeBytes {
@@ -27,19 +27,25 @@ struct OriginComparison {
       let (before, after) = (try old.origin(at: position), try new.origin(at: position))
       let length = min(before.length, after.length, new.sizeBytes - position)
       guard length > 0 else { throw IOError(.damaged, "compare", path: "disk", offsetBytes: position) }
-      try compare(before.origin, after.origin, ByteRange(offset: position, length: length), isStopping)
+      let range = ByteRange(offset: position, length: length)
+      guard try compare(before.origin, after.origin, range, isStopping) else { return nil }
       position += length
     }
     changed.settle()
     return changed
   }
 
+  /// False when it was stopped: what is behind was not compared.
   private mutating func compare(
     _ before: BytesOrigin, _ after: BytesOrigin, _ range: ByteRange, _ isStopping: () -> Bool
-  ) throws(IOError) {
-    guard Self.mayShare(before, after) else { return changed.add(range) }
+  ) throws(IOError) -> Bool {
+    guard Self.mayShare(before, after) else {
+      changed.add(range)
+      return true
+    }
     var position: Int64 = 0
-    while position < range.length, !isStopping() {
+    while position < range.length {
+      if isStopping() { return false }
       let left = range.length - position
       let window = max(left, Self.leastWindow)
       let one = try oldMaps.stretch(of: before, at: position, limit: left, window: window)
@@ -50,6 +56,7 @@ struct OriginComparison {
       }
       position += length
     }
+    return true
   }
 
   /// The same place of the same file, or zeros that one side has without a file.

@@ -90,8 +90,10 @@ public final class PageScan: Sendable {
     }
   }
 
-  /// The next batch; waits. Nil when all is scanned. Give every batch back with `recycle`.
-  public func next() throws(SourceError) -> OutgoingBatch? {
+  /// The next batch; waits. Nil when all is scanned. Give every batch back with `recycle`. `onWait` is called
+  /// twice a second while nothing is found.
+  public func next(onWait: () -> Void = {}) throws(SourceError) -> OutgoingBatch? {
+    while !ready.waitForElement(seconds: 0.5) { onWait() }
     if let batch = ready.pop() { return batch }
     joinThreads()
     let (failure, isStopped) = shared.withLock { ($0.failure, $0.isStopped) }

@@ -4,6 +4,9 @@ import ReplVMDK
 
 /// The provider `reflink`: the clones of the last pass against those of this one.
 final class ReflinkHint: HintProvider {
+  /// Longer than this, reading takes less time: a filesystem that answers slowly, grains all over their file.
+  private static let comparisonSeconds: Double = 120
+
   private let request: ViewRequest
   private let names: [DiskID: String]
   private let kept: HintRecord.Kept?
@@ -41,8 +44,11 @@ final class ReflinkHint: HintProvider {
     guard old.sizeBytes == new.sizeBytes else { throw HintRefusal("the disk has another size") }
     do throws(IOError) {
       var comparison = OriginComparison(old, new)
-      guard let changed = try comparison.run(isStopping: isStopping) else {
-        throw IOError(.damaged, "compare", path: request.vmxPath, detail: "the sender ends")
+      let deadline = Deadline(seconds: Self.comparisonSeconds)
+      guard let changed = try comparison.run(isStopping: { isStopping() || deadline.hasPassed }) else {
+        throw IOError(
+          .limit, "compare", path: request.vmxPath,
+          detail: "the sender ends, or it takes longer than \(Int(Self.comparisonSeconds)) s")
       }
       return changed
     } catch { throw HintRefusal("the blocks of the clones cannot be compared: \(error)") }

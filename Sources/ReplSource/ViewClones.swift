@@ -14,5 +14,7 @@ struct ViewClones: Sendable {
   let allocatedBytes: Int64
 
   /// Whether they may be kept beside a guest that writes on: it gets along with a tenth of its files.
-  func leaveRoom(freeBytes: Int64) -> Bool { freeBytes >= allocatedBytes / 10 }
+  static func leaveRoom(freeBytes: Int64, allocatedBytes: Int64) -> Bool {
+    freeBytes >= allocatedBytes / 10
+  }
 }

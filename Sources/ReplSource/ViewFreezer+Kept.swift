@@ -7,13 +7,23 @@ extension ViewFreezer {
   /// have such hints. While its VMX cannot be read that is not known, and they stay.
   func isKept(_ record: FreezeRecord, _ requests: [ViewRequest]) -> Bool {
     guard record.keptSince != nil, record.postThaw == nil, let hints,
-      hints.keptTag(of: record.vm) == record.tag,
+      let kept = hints.kept(of: record.vm), kept.tag == record.tag, leavesRoom(record, kept),
       let request = requests.first(where: { $0.vmxPath == record.vmxPath }),
       case .reflink = request.hints.provider, case .reflink = request.freeze.provider
     else { return false }
     do throws(SourceError) { return try ViewIdentity.read(vmxPath: record.vmxPath).vm == record.vm } catch {
       guard case .io(let cause) = error else { return true }
       return !cause.isMissing
+    }
+  }
+
+  /// While no pass succeeds, what is kept takes more and more space: it goes before the guest has none left.
+  /// Free space that cannot be asked for is no reason.
+  private func leavesRoom(_ record: FreezeRecord, _ kept: HintRecord.Kept) -> Bool {
+    guard let tag = FreezeTag(record.tag) else { return false }
+    return record.clones.allSatisfy { folder in
+      guard let free = try? CloneFolder(folder, tag).parent.freeBytes() else { return true }
+      return ViewClones.leaveRoom(freeBytes: free, allocatedBytes: kept.allocatedBytes)
     }
   }
 

@@ -8,12 +8,16 @@ extension ViewHints {
   public func committed(_ point: RecoveryPoint) {
     let old = shelf.keptTag(of: view.vm)
     do throws(IOError) {
-      guard let record = try makeRecord(point) else { return try shelf.removeRecord(of: view.vm) }
-      do throws(IOError) { try shelf.keep(record) } catch {
-        view.held?.dropClones()
-        throw error
+      if let record = try makeRecord(point) {
+        do throws(IOError) { try shelf.keep(record) } catch {
+          view.held?.dropClones()
+          throw error
+        }
+        state.withLock { $0.kept = record.kept }
+      } else {
+        // What was kept before goes below, most of all when space is short.
+        try shelf.removeRecord(of: view.vm)
       }
-      state.withLock { $0.kept = record.kept }
     } catch {
       report(
         FreezeEvent(.warning, "what hints of the next pass need was not kept, so it reads all: \(error)"))
@@ -27,9 +31,11 @@ extension ViewHints {
     guard view.label != .fuzzy || isReflink else { return nil }
     let plans = state.withLock { $0.plans }
     let disks = point.disks.compactMap { member -> HintRecord.Disk? in
-      guard let plan = plans[member.disk], let token = plan.answer.token else { return nil }
-      let used = plan.hint.flatMap { $0.contradiction == nil ? $0 : nil }
-      let turn = used?.audit.next(at: view.frozenAt) ?? HintAudit.Turn(nextSlice: 0, at: view.frozenAt)
+      // One that was wrong begins anew once it is trusted again, even where that it was wrong could not be
+      // written down.
+      guard let plan = plans[member.disk], let token = plan.answer.token, plan.hint?.contradiction == nil
+      else { return nil }
+      let turn = plan.hint?.audit.next(at: view.frozenAt) ?? HintAudit.Turn(nextSlice: 0, at: view.frozenAt)
       return HintRecord.Disk(
         disk: member.disk, slot: member.slot, grid: member.grid, turn: turn, token: token)
     }
@@ -49,7 +55,7 @@ extension ViewHints {
     for folder in folders {
       let parent = try CloneFolder(folder, tag).parent
       let free = try parent.freeBytes()
-      guard clones.leaveRoom(freeBytes: free) else {
+      guard ViewClones.leaveRoom(freeBytes: free, allocatedBytes: clones.allocatedBytes) else {
         report(
           FreezeEvent(
             .warning,

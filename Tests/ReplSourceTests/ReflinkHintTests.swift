@@ -216,8 +216,8 @@ import Testing
 
   @Test("clones are not kept where the filesystem is nearly full", .needsMount("mkfs.xfs", "qemu-img"))
   func nearlyFull() async throws {
-    #expect(ViewClones(files: [], allocatedBytes: 1000).leaveRoom(freeBytes: 100))
-    #expect(!ViewClones(files: [], allocatedBytes: 1000).leaveRoom(freeBytes: 99))
+    #expect(ViewClones.leaveRoom(freeBytes: 100, allocatedBytes: 1000))
+    #expect(!ViewClones.leaveRoom(freeBytes: 99, allocatedBytes: 1000))
     let scene = try await Scene()
     let size = 64 << 20
     try scene.folder.write("web-flat.vmdk", [UInt8](repeating: 7, count: size))
