@@ -20,7 +20,12 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     precondition(capacity > 0, "a queue holds at least one element")
     self.capacity = capacity
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(changed, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    // As in `Monitor`.
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(changed, &attributes)
+    pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -57,6 +62,24 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
       popWaits.end(began)
     }
     return removeFirst()
+  }
+
+  /// Waits for an element, or for the end, for `seconds` at most; true when `pop` would answer at once.
+  public func waitForElement(seconds: Double) -> Bool {
+    var end = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &end)
+    let nanoseconds = Int64(end.tv_nsec) + Int64(min(max(seconds, 0), 1e9) * 1e9)
+    end.tv_sec += Int(nanoseconds / 1_000_000_000)
+    end.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    guard count == 0 && !isClosed else { return true }
+    let began = popWaits.begin()
+    defer { popWaits.end(began) }
+    while count == 0 && !isClosed {
+      if pthread_cond_timedwait(changed, mutex, &end) == ETIMEDOUT { return count > 0 || isClosed }
+    }
+    return true
   }
 
   /// Waits that are over, and those that go on.

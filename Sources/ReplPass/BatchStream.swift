@@ -97,7 +97,7 @@ final class BatchStream: Sendable {
   }
 
   private func nextBatch(_ scan: PageScan) throws(PassError) -> OutgoingBatch? {
-    do throws(SourceError) { return try scan.next() } catch {
+    do throws(SourceError) { return try scan.next(onWait: progressNowAndThen) } catch {
       // A scan that was stopped was stopped for a reason.
       throw window.failure ?? .source(error)
     }

@@ -25,6 +25,9 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     var restedAtSeconds = -Double.infinity
     /// Monotonic seconds at which the newest point was frozen; nil before the first.
     var newestPointAtSeconds: Double?
+    /// Another VM went first although this one was the first: that happens once, else it never has its turn where
+    /// places are short.
+    var wasPassedOver = false
     var isRunning = false
     var startedAtSeconds = 0.0
     /// Goes when its pass has ended: until then it counts, and must not run twice.
@@ -90,9 +93,10 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     guard hasPlace(nowSeconds: nowSeconds) else { return nil }
     let due = entries.filter { !$0.value.isRunning && $0.value.startsAtSeconds <= nowSeconds }
     let first = due.min { $0.value.urgency < $1.value.urgency }
-    guard let key = first.map({ hurried(before: $0.value, nowSeconds: nowSeconds) ?? $0.key }) else {
-      return nil
-    }
+    guard let first else { return nil }
+    let key = hurried(before: first.value, nowSeconds: nowSeconds) ?? first.key
+    if key != first.key { entries[first.key]?.wasPassedOver = true }
+    entries[key]?.wasPassedOver = false
     entries[key]?.isRunning = true
     entries[key]?.startedAtSeconds = nowSeconds
     plan(nowSeconds: nowSeconds)
@@ -100,10 +104,10 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   }
 
   /// The VM that must start before a pass of `entry` would be done, while there is only one place for both;
-  /// nil when there is none.
+  /// nil when there is none, and when that one has gone behind already.
   private func hurried(before entry: Entry, nowSeconds: Double) -> Key? {
     let isLastPlace = shortCount(nowSeconds: nowSeconds) == limit - 1 || runningCount == 2 * limit - 1
-    guard isLastPlace, let expected = entry.terms.expectedSeconds else { return nil }
+    guard isLastPlace, !entry.wasPassedOver, let expected = entry.terms.expectedSeconds else { return nil }
     let end = nowSeconds + min(expected, Self.longPassSeconds)
     let hurried = entries.filter { _, other in
       guard !other.isRunning, !other.isRemoved, other.failures == 0, let by = other.startBySeconds else {
@@ -155,7 +159,10 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   private mutating func takeEnded(_ key: Key, nowSeconds: Double) -> Entry? {
     guard var entry = entries.removeValue(forKey: key), !entry.isRemoved else { return nil }
     entry.isRunning = false
-    entry.restedAtSeconds = nowSeconds + PassPlan.restSeconds(after: nowSeconds - entry.startedAtSeconds)
+    // A seed session after the pass is no pass: it lasts until the next one is due, and needs no rest after it.
+    let lasted = nowSeconds - entry.startedAtSeconds
+    let pass = min(lasted, entry.terms.expectedSeconds ?? lasted)
+    entry.restedAtSeconds = nowSeconds + PassPlan.restSeconds(after: pass)
     return entry
   }
 

@@ -67,9 +67,15 @@ public struct RPOForecast: Sendable {
       case .never(let what): (true, "\(what); \(end)")
       case .unknown(let what): (nil, "\(what); \(end)")
       }
-    if left <= 0 { return (.missed, text + impossibility) }
+    if left <= 0 { return isSettlingInTime ? (.met, text) : (.missed, text + impossibility) }
     guard let isLate else { return (.unknown, text) }
     return isLate ? (.atRisk, text + impossibility) : (.met, text)
+  }
+
+  /// The board does not have the point yet that the receiver is bringing into the disks.
+  private var isSettlingInTime: Bool {
+    guard let running, running.phase == "settle" else { return false }
+    return now.seconds(since: track.beganAt ?? running.startedAt) < rpoSeconds
   }
 
   /// A point is as old as its pass took when it is there, and the next one takes as long again.

@@ -6,7 +6,7 @@ import ReplService
 extension SenderRuntime {
   /// What a pass of this VM has in common with all, and its own pace.
   func pacedSettings(_ vm: SenderConfig.VM, _ id: VMID) -> SourceSettings {
-    bandwidth.use(vm.bandwidth, for: vm.vmxPath)
+    bandwidth.use(inForce(vm).bandwidth, for: vm.vmxPath)
     noteDeadline(vm, id)
     var result = settings
     result.makePace = { [bandwidth] in bandwidth.makePace(for: vm.vmxPath) }
@@ -16,8 +16,9 @@ extension SenderRuntime {
   /// The moment after which the VM's newest point is too old decides who comes first.
   func noteDeadline(_ vm: SenderConfig.VM, _ id: VMID) {
     let frozenAt = board[id]?.newestPoint?.frozenAt
+    let rpoSeconds = inForce(vm).rpoSeconds
     let deadline = frozenAt.map {
-      WallTime(millisecondsSince1970: $0.millisecondsSince1970 + Int64(vm.rpoSeconds * 1000))
+      WallTime(millisecondsSince1970: $0.millisecondsSince1970 + Int64(rpoSeconds * 1000))
     }
     bandwidth.set(deadline: deadline, for: vm.vmxPath)
   }

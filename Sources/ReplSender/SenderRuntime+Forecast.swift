@@ -49,7 +49,11 @@ extension SenderRuntime {
       own.track.look(at: status.running, nowSeconds: seconds)
       let forecast = forecast(of: status, own.track, paths[status.vm].flatMap { outlook[$0] }, now: now)
       board.update(status.vm) { $0.rpoForecast = forecast }
-      if let event = own.episode.enter(forecast.verdict) { say(event, forecast, status, now: now) }
+      if let event = own.episode.enter(
+        forecast.verdict, newestFrozenAt: status.newestPoint?.frozenAt)
+      {
+        say(event, forecast, status, now: now)
+      }
       known[status.vm] = own
     }
     foresight.withLock { $0 = known }

@@ -43,6 +43,8 @@ extension SenderRuntime {
       result = .failure(note(error, vm, id))
     }
     release(view, vm)
+    // It has left meanwhile: what the pass has kept for the next one is nobody's.
+    if !roster.members.contains(where: { $0.vm.vmxPath == vm.vmxPath }) { cleanKeptClones() }
     return result
   }
 

@@ -43,15 +43,21 @@ extension SenderRuntime {
 
   /// Passes that run get the new limit and the new RPO as well.
   private func useBandwidthOfMembers() {
-    let config = self.config
-    let named = Dictionary(config.vms.map { ($0.vmxPath, $0) }) { first, _ in first }
     for member in roster.members {
       let path = member.vm.vmxPath
-      let folder = config.folders.first { $0.watched.path == member.folder }
-      let vm = named[path] ?? folder?.vm(at: path) ?? member.vm
-      bandwidth.use(vm.bandwidth, for: path)
-      noteDeadline(vm, roster[path])
+      bandwidth.use(inForce(member.vm).bandwidth, for: path)
+      noteDeadline(member.vm, roster[path])
     }
+  }
+
+  /// The VM as the configuration has it now. One that was taken for a pass may be older, and so is the roster's
+  /// until the look after a reload has ended.
+  func inForce(_ vm: SenderConfig.VM) -> SenderConfig.VM {
+    let config = self.config
+    if let named = config.vms.first(where: { $0.vmxPath == vm.vmxPath }) { return named }
+    let member = roster.members.first { $0.vm.vmxPath == vm.vmxPath }
+    let folder = config.folders.first { $0.watched.path == member?.folder }
+    return folder?.vm(at: vm.vmxPath) ?? vm
   }
 
   private func refuse(_ error: ConfigError) {

@@ -25,8 +25,8 @@ extension SenderConfig {
   /// it does not.
   public static func statusAddress(path: String) -> NetworkAddress? {
     let standard = SenderConfigSchema.statusAddress
-    // What is wrong with the file, `load` says.
-    guard let bytes = try? ConfigFile.read(path: path) else { return standard }
+    // A file that is not there is no configuration of any daemon; what is wrong with it, `load` says.
+    guard let bytes = try? ConfigFile.read(path: path) else { return nil }
     // As above.
     guard let root = try? ConfigDocument.parse(bytes, path: path).root else { return standard }
     guard case .mapping(let entries) = root.content else { return standard }

@@ -150,6 +150,27 @@ import Testing
     }
   }
 
+  @Test("where there is more to do than places, all VMs come late and none is left out")
+  func overload() {
+    var schedule = PassSchedule<String>(limit: 2)
+    for number in 0..<20 {
+      schedule.add(
+        "\(number)", terms: Self.terms(600, rpo: 900, expected: 100), pointAgeSeconds: Double(number) * 40,
+        nowSeconds: 0)
+    }
+    let result = simulate(&schedule, seconds: 3 * 3600) { _ in
+      100
+    } duration: { key, _ in
+      // 80 to 118 s: 20 passes take 990 s of each place.
+      80 + Double(key.utf8.reduce(0) { $0 + Int($1) } % 20) * 2
+    }
+    for number in 0..<20 {
+      let starts = result.starts["\(number)"] ?? []
+      #expect(starts.count >= 5, "VM \(number): \(starts)")
+      #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 <= 2400 }, "VM \(number): \(starts)")
+    }
+  }
+
   @Test("no pause after a failure is so long that the objective is missed for it")
   func patience() {
     var schedule = PassSchedule<String>(limit: 1)
