@@ -28,6 +28,8 @@ CHUNK_BYTES = 256 << 10
 def build(work):
     """The two programs."""
     command = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", tools.ROOT]
+    # Where the executables are built, so that nothing is compiled twice.
+    command += ["--scratch-path", os.path.join(tools.ROOT, ".build-release")]
     run([*command, "--product", "ReplBench"])
     swift = os.path.join(run([*command, "--show-bin-path"]).strip().splitlines()[-1], "ReplBench")
     c = os.path.join(work, "micro")
