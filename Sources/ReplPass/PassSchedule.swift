@@ -25,8 +25,8 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     var restedAtSeconds = -Double.infinity
     /// Monotonic seconds at which the newest point was frozen; nil before the first.
     var newestPointAtSeconds: Double?
-    /// Another VM went first although this one was the first: that happens once, else it never has its turn where
-    /// places are short.
+    /// Another VM went first although this one was the first: that happens once, else it never has its turn
+    /// where places are short.
     var wasPassedOver = false
     var isRunning = false
     var startedAtSeconds = 0.0
@@ -159,7 +159,8 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   private mutating func takeEnded(_ key: Key, nowSeconds: Double) -> Entry? {
     guard var entry = entries.removeValue(forKey: key), !entry.isRemoved else { return nil }
     entry.isRunning = false
-    // A seed session after the pass is no pass: it lasts until the next one is due, and needs no rest after it.
+    // A seed session after the pass is no pass: it lasts until the next one is due, and needs no rest after
+    // it.
     let lasted = nowSeconds - entry.startedAtSeconds
     let pass = min(lasted, entry.terms.expectedSeconds ?? lasted)
     entry.restedAtSeconds = nowSeconds + PassPlan.restSeconds(after: pass)

@@ -50,8 +50,8 @@ extension SenderRuntime {
     }
   }
 
-  /// The VM as the configuration has it now. One that was taken for a pass may be older, and so is the roster's
-  /// until the look after a reload has ended.
+  /// The VM as the configuration has it now. One that was taken for a pass may be older, and so is the
+  /// roster's until the look after a reload has ended.
   func inForce(_ vm: SenderConfig.VM) -> SenderConfig.VM {
     let config = self.config
     if let named = config.vms.first(where: { $0.vmxPath == vm.vmxPath }) { return named }

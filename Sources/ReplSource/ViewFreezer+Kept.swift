@@ -22,6 +22,7 @@ extension ViewFreezer {
   private func leavesRoom(_ record: FreezeRecord, _ kept: HintRecord.Kept) -> Bool {
     guard let tag = FreezeTag(record.tag) else { return false }
     return record.clones.allSatisfy { folder in
+      // What cannot be asked for is no reason to remove anything.
       guard let free = try? CloneFolder(folder, tag).parent.freeBytes() else { return true }
       return ViewClones.leaveRoom(freeBytes: free, allocatedBytes: kept.allocatedBytes)
     }
