@@ -17,7 +17,15 @@ final class FrameRelay: Sendable {
     let way: Way
     let number: Int
     let type: MessageType
+    /// From 0 within its type: the number of batches before a commit differs from pass to pass, for two
+    /// threads share what changed.
+    let ordinal: Int
     let payload: [UInt8]
+
+    /// Whether this is what `other` was on another connection.
+    func isLike(_ other: Passing) -> Bool {
+      way == other.way && type == other.type && ordinal == other.ordinal
+    }
   }
 
   /// How a connection is ended.
@@ -118,6 +126,7 @@ final class FrameRelay: Sendable {
     var stream = FrameStream(from)
     var sequence: UInt64 = 0
     var number = 0
+    var ordinals: [MessageType: Int] = [:]
     do {
       guard let line = try stream.line() else { return end([from, to], .cut) }
       try to.writeAll(state.withLock { $0.banner }(way, line))
@@ -126,8 +135,10 @@ final class FrameRelay: Sendable {
           try to.writeAll(Self.encode(type, payload, &sequence))
           continue
         }
-        let passing = Passing(way: way, number: number, type: type, payload: payload)
+        let passing = Passing(
+          way: way, number: number, type: type, ordinal: ordinals[type, default: 0], payload: payload)
         number += 1
+        ordinals[type, default: 0] += 1
         let tamper = state.withLock { state in
           state.seen.append(passing)
           return state.tamper

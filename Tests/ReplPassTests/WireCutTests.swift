@@ -35,7 +35,7 @@ import Testing
       for position in positions(frame, bench) {
         let what = "\(frame.type) \(frame.number) \(frame.way.rawValue) cut at byte \(position)"
         let outcome = try bench.strike(what) { passing in
-          guard passing.way == frame.way, passing.number == frame.number else { return .pass }
+          guard passing.isLike(frame) else { return .pass }
           let bytes = FrameRelay.encode(passing.type, passing.payload, sequence: UInt64(passing.number))
           return .end(Array(bytes.prefix(position)), .cut)
         }
@@ -58,10 +58,12 @@ import Testing
         let before = try bench.pair.standby()?.catalog.newest?.reference.number
         let commits = Counter()
         let outcome = try bench.strike(what) { passing in
-          guard passing.way == frame.way, passing.number == frame.number else { return .pass }
+          guard passing.isLike(frame) else { return .pass }
           commits.add()
           return .end([], ending)
         }
+        // All that changed may be in one batch this time.
+        if commits.value == 0, frame.type == .batch, frame.ordinal > 0 { continue }
         #expect(commits.value > 0, "\(what): the frame did not come")
         // The sender knows of the commit once `committed` is through: what is left is small talk.
         let isAfterCommit = frame.type == .settled || frame.type == .goodbye
