@@ -31,11 +31,11 @@ extension ViewHints {
     guard view.label != .fuzzy || isReflink else { return nil }
     let plans = state.withLock { $0.plans }
     let disks = point.disks.compactMap { member -> HintRecord.Disk? in
-      // One that was wrong begins anew once it is trusted again, even where that it was wrong could not be
-      // written down.
-      guard let plan = plans[member.disk], let token = plan.answer.token, plan.hint?.contradiction == nil
-      else { return nil }
-      let turn = plan.hint?.audit.next(at: view.frozenAt) ?? HintAudit.Turn(nextSlice: 0, at: view.frozenAt)
+      guard let plan = plans[member.disk], let token = plan.answer.token else { return nil }
+      let used = plan.hint.flatMap { $0.contradiction == nil ? $0 : nil }
+      // One that was wrong has a record only where the next pass reads, too, that it was: it must not be used.
+      if plan.hint != nil, used == nil, !plan.isDistrustKept { return nil }
+      let turn = used?.audit.next(at: view.frozenAt) ?? HintAudit.Turn(nextSlice: 0, at: view.frozenAt)
       return HintRecord.Disk(
         disk: member.disk, slot: member.slot, grid: member.grid, turn: turn, token: token)
     }

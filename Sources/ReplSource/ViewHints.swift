@@ -48,6 +48,8 @@ public final class ViewHints: Sendable {
     var hint: ChangeHint?
     var refusal: String?
     var isBlamed = false
+    /// That it was wrong is written down.
+    var isDistrustKept = false
   }
 
   struct State {
@@ -227,6 +229,7 @@ public final class ViewHints: Sendable {
         HintDistrust.Entry(disk: disk, slot: slot, provider: identity, at: view.frozenAt, offset: offset))
       known.count += 1
       try shelf.keep(known, of: view.vm)
+      state.withLock { $0.plans[disk]?.isDistrustKept = true }
     } catch {
       report(FreezeEvent(.error, "that a change hint was found wrong cannot be kept: \(error)"))
     }
