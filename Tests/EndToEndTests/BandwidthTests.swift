@@ -45,8 +45,9 @@ extension EndToEnd {
     )
     func limitAndReload() throws {
       let hours = 7
+      let window = window(hoursEast: hours)
       let schedule =
-        "bandwidth: {limit: 90MB/s, schedule: [{days: daily, window: \"\(window(hoursEast: hours))\", "
+        "bandwidth: {limit: 90MB/s, schedule: [{days: daily, window: \"\(window)\", "
         + "limit: \(Self.limit / 1_000_000)MB/s}]}"
       let (lab, proxy) = try makeLab(mebibytes: 96, sender: schedule)
       defer { proxy.stop() }
@@ -71,7 +72,7 @@ extension EndToEnd {
       let refused = try status(lab.senderConfig)
       #expect(refused.warnings?.contains { $0.contains("was refused at") } == true)
       #expect(refused.bandwidth?.limitBytesPerSecond == Int64(Self.limit))
-      #expect(refused.bandwidth?.window == "daily \(window(hoursEast: hours))")
+      #expect(refused.bandwidth?.window == "daily \(window)")
       let pass = try #require(refused.vms.first?.running?.pass)
 
       try eventually("ten seconds have passed") {
