@@ -20,12 +20,7 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     precondition(capacity > 0, "a queue holds at least one element")
     self.capacity = capacity
     pthread_mutex_init(mutex, nil)
-    var attributes = pthread_condattr_t()
-    pthread_condattr_init(&attributes)
-    // As in `Monitor`.
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-    pthread_cond_init(changed, &attributes)
-    pthread_condattr_destroy(&attributes)
+    changed.initializeMonotonic()
   }
 
   deinit {
@@ -66,11 +61,7 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
 
   /// Waits for an element, or for the end, for `seconds` at most; true when `pop` would answer at once.
   public func waitForElement(seconds: Double) -> Bool {
-    var end = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &end)
-    let nanoseconds = Int64(end.tv_nsec) + Int64(min(max(seconds, 0), 1e9) * 1e9)
-    end.tv_sec += Int(nanoseconds / 1_000_000_000)
-    end.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    var end = timespec.monotonic(secondsFromNow: seconds)
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     guard count == 0 && !isClosed else { return true }

@@ -11,12 +11,7 @@ public final class Monitor<State>: @unchecked Sendable {
   public init(_ state: sending State) {
     self.state = state
     pthread_mutex_init(mutex, nil)
-    var attributes = pthread_condattr_t()
-    pthread_condattr_init(&attributes)
-    // The monotonic clock: a step of civil time must not end or stretch a wait.
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-    pthread_cond_init(changed, &attributes)
-    pthread_condattr_destroy(&attributes)
+    changed.initializeMonotonic()
   }
 
   deinit {
@@ -45,11 +40,7 @@ public final class Monitor<State>: @unchecked Sendable {
 
   /// Waits until `body` answers something; nil when `seconds` have passed before.
   public func wait<Result>(seconds: Double, _ body: (inout State) -> Result?) -> Result? {
-    var end = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &end)
-    let nanoseconds = Int64(end.tv_nsec) + Int64(min(max(seconds, 0), 1e9) * 1e9)
-    end.tv_sec += Int(nanoseconds / 1_000_000_000)
-    end.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    var end = timespec.monotonic(secondsFromNow: seconds)
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     while true {
