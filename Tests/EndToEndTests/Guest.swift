@@ -12,13 +12,16 @@ final class Guest {
   static let baseNode = "base"
 
   let running: Running
-  let serialPath: String
+  /// What the program in the guest says, on a serial port of its own: kernel messages cannot run into it.
+  let reportPath: String
+  private let consolePath: String
   /// Where the machine is controlled from (QMP).
   let controlPath: String
 
   init(_ task: Task, disk: String, in folder: String) throws {
     let stem = "\(folder)/guest-\(task.rawValue)"
-    serialPath = stem + ".serial"
+    reportPath = stem + ".report"
+    consolePath = stem + ".console"
     controlPath = stem + ".qmp"
     let archive = stem + ".cpio"
     let busybox = try Data(contentsOf: URL(fileURLWithPath: try #require(Self.busybox)))
@@ -26,7 +29,8 @@ final class Guest {
     running = try Running([
       "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-smp", "1",
       "-m", "\(Self.memoryMiB)", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-      "-serial", "file:\(serialPath)", "-qmp", "unix:\(controlPath),server=on,wait=off",
+      "-serial", "file:\(consolePath)", "-serial", "file:\(reportPath)",
+      "-qmp", "unix:\(controlPath),server=on,wait=off",
       "-kernel", try #require(Self.kernel), "-initrd", archive,
       // QEMU 7.2's NVMe now and then forgets an interrupt; the driver then looks by itself after this many
       // seconds, 30 if nothing is said.
@@ -38,14 +42,17 @@ final class Guest {
 
   deinit { running.signal(SIGKILL) }
 
-  /// What the guest has printed so far, in whole lines.
-  var lines: [Substring] { Self.lines(of: serialPath) }
+  /// What the program in the guest has said so far, in whole lines.
+  var report: [Substring] { Self.lines(of: reportPath) }
+
+  /// What the kernel has said so far, in whole lines.
+  var console: [Substring] { Self.lines(of: consolePath) }
 
   /// The newest file that the guest called synced; 0 before the first.
-  var newestSynced: Int { Self.numbers("SYNCED", in: lines).max() ?? 0 }
+  var newestSynced: Int { Self.numbers("SYNCED", in: report).max() ?? 0 }
 
   static func lines(of path: String) -> [Substring] {
-    // The guest may not have opened its console yet.
+    // QEMU may not have made the file yet.
     guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: path)) else { return [] }
     let text = String(decoding: bytes, as: UTF8.self).replacingOccurrences(of: "\r", with: "")
     // The last piece is a line under way, or empty.
@@ -63,10 +70,22 @@ final class Guest {
   func waitForFile(_ number: Int, seconds: Double = 60) throws {
     try eventually(seconds: seconds, "file \(number) in the guest") {
       guard running.process.isRunning else {
-        throw ToolFailure(text: "the guest ended: \(running.errors) \(lines.suffix(5))")
+        throw ToolFailure(text: "the guest ended: \(running.errors) \(console.suffix(5))")
       }
       return newestSynced >= number
     }
+  }
+
+  /// Waits until a guest with the task `check` has told its verdict, and ends it; answers all that it said.
+  func verdict(seconds: Double) throws -> [Substring] {
+    try eventually(seconds: seconds, "a verdict of the guest") {
+      guard running.process.isRunning else {
+        throw ToolFailure(text: "the guest ended without a verdict: \(running.errors)")
+      }
+      return report.contains { $0.hasPrefix(GuestProgram.verdict) }
+    }
+    try kill()
+    return report
   }
 
   /// As a power cut: nothing is flushed.

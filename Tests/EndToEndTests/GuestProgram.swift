@@ -2,8 +2,10 @@
 enum GuestProgram {
   /// How many of the newest files the writer keeps: older blocks are used again, and the disk never fills up.
   static let keptFiles = 400
+  /// What the last line begins with: after it the guest waits until it is ended from outside.
+  static let verdict = "VERDICT"
 
-  /// `vmrepl=write` on the kernel's command line writes numbered files for ever and says `SYNCED n` when file
+  /// Everything is said on the second serial port. `vmrepl=write` on the kernel's command line writes numbered files for ever and says `SYNCED n` when file
   /// n is on the disk; `vmrepl=check` says of each file whether it is whole. A file carries its number, its
   /// body and the body's MD5, and gets its name only when all of it has been synced.
   static let script = """
@@ -13,7 +15,9 @@ enum GuestProgram {
     mount -t proc proc /proc
     mount -t sysfs sys /sys
     mount -t devtmpfs dev /dev
-    end() { sync; echo "$1"; poweroff -f; }
+    exec > /dev/ttyS1
+    # A port that is closed by a power-off may lose what it has not sent yet.
+    end() { sync; echo "\(verdict) $1"; while :; do sleep 60; done; }
     tries=0
     while [ ! -b /dev/nvme0n1 ]; do
       tries=$((tries + 1))

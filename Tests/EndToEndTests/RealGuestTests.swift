@@ -44,7 +44,7 @@ extension EndToEnd {
       try lab.writeVMX()
       let guest = try Guest(.write, disk: "\(lab.sourceFolder)/web01.vmdk", in: lab.folder)
       // The hook keeps what the guest had said before the freeze began.
-      try lab.writeScript("note", "cp '\(guest.serialPath)' '\(lab.folder)/before-freeze'")
+      try lab.writeScript("note", "cp '\(guest.reportPath)' '\(lab.folder)/before-freeze'")
       try lab.configure(sender: try settings(lab, guest.controlPath))
       try lab.startReceiver()
       try guest.waitForFile(5)
@@ -89,34 +89,37 @@ extension EndToEnd {
       #expect(refused.status == 1 && refused.errors.contains("allow_fuzzy"), "\(refused.errors)")
     }
 
-    /// What a guest that was started from a copy of the standby says of it. QEMU without KVM may stand still
-    /// while the kernel starts: a fresh copy of the same standby is judged then.
-    private func check(copyAt copy: String, of standby: String, in folder: String) throws -> [Substring] {
-      for attempt in 1...3 {
+    /// What a guest that was started from a copy of the standby says of it, and its kernel. QEMU without KVM
+    /// may stand still while the kernel starts: a fresh copy of the same standby is judged then.
+    private func check(
+      copyAt copy: String, of standby: String, in folder: String
+    ) throws -> (report: [Substring], console: [Substring]) {
+      var attempt = 0
+      while true {
+        attempt += 1
         try Tool.must(["rm", "-rf", copy])
         try Tool.must(["cp", "-r", "--reflink=auto", "--sparse=always", standby, copy])
         let guest = try Guest(.check, disk: "\(copy)/scsi0-0.vmdk", in: folder)
         do {
-          try guest.running.finish(seconds: 60)
-          return guest.lines
+          return (try guest.verdict(seconds: 60), guest.console)
         } catch {
-          print("the guest did not end in attempt \(attempt): \(guest.lines.suffix(20))")
+          print("no verdict in attempt \(attempt), \(error): \(guest.report) \(guest.console.suffix(20))")
           if attempt == 3 { throw error }
         }
       }
-      return []
     }
 
     /// Starts a copy of the standby; answers the numbers of its files, all of which are whole.
     private func bootStandby(_ lab: Lab, seed: UInt64) throws -> Set<Int> {
       let copy = lab.folder + "/boot"
-      let lines = try check(copyAt: copy, of: try lab.standbyFolder, in: lab.folder)
-      #expect(lines.contains("CHECKED"), "\(lines.suffix(10)), seed \(seed)")
-      #expect(lines.contains { $0.contains("recovery complete") }, "the log was replayed, seed \(seed)")
-      #expect(Guest.numbers("BROKEN", in: lines) == [], "seed \(seed)")
+      let (report, console) = try check(copyAt: copy, of: try lab.standbyFolder, in: lab.folder)
+      #expect(report.last == "\(GuestProgram.verdict) CHECKED", "\(report.suffix(10)), seed \(seed)")
+      let replayed = console.contains { $0.contains("recovery complete") }
+      #expect(replayed, "the log was replayed, seed \(seed)")
+      #expect(Guest.numbers("BROKEN", in: report) == [], "seed \(seed)")
       let judged = try Tool.run(["e2fsck", "-fn", "\(copy)/scsi0-0-flat.vmdk"])
       #expect(judged.status == 0, "\(judged.output), seed \(seed)")
-      return Set(Guest.numbers("WHOLE", in: lines))
+      return Set(Guest.numbers("WHOLE", in: report))
     }
   }
 }
