@@ -4,10 +4,15 @@ enum GuestProgram {
   static let keptFiles = 400
   /// What the last line begins with: after it the guest waits until it is ended from outside.
   static let verdict = "VERDICT"
+  /// What the kernel needs to see a virtio disk, each after those that it needs itself.
+  static let diskModules = [
+    "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk",
+  ]
 
-  /// Everything is said on the second serial port. `vmrepl=write` on the kernel's command line writes numbered files for ever and says `SYNCED n` when file
-  /// n is on the disk; `vmrepl=check` says of each file whether it is whole. A file carries its number, its
-  /// body and the body's MD5, and gets its name only when all of it has been synced.
+  /// Everything is said on the second serial port. `vmrepl=write` on the kernel's command line writes
+  /// numbered files for ever and says `SYNCED n` when file n is on the disk; `vmrepl=check` says of each file
+  /// whether it is whole. A file carries its number, its body and the body's MD5, and gets its name only when
+  /// all of it has been synced.
   static let script = """
     #!/bin/busybox sh
     /bin/busybox --install -s /bin
@@ -18,13 +23,16 @@ enum GuestProgram {
     exec > /dev/ttyS1
     # A port that is closed by a power-off may lose what it has not sent yet.
     end() { sync; echo "\(verdict) $1"; while :; do sleep 60; done; }
+    for module in \(diskModules.joined(separator: " ")); do
+      insmod /modules/$module.ko || end "NO MODULE"
+    done
     tries=0
-    while [ ! -b /dev/nvme0n1 ]; do
+    while [ ! -b /dev/vda ]; do
       tries=$((tries + 1))
       [ $tries -gt 300 ] && end "NO DISK"
       sleep 0.1
     done
-    mount -t ext4 /dev/nvme0n1 /disk || end "NO MOUNT"
+    mount -t ext4 /dev/vda /disk || end "NO MOUNT"
     cd /disk
     numbers() { ls | sed -n 's/^f\\([0-9]*\\)$/\\1/p' | sort -n; }
     write() {
@@ -62,9 +70,11 @@ enum GuestProgram {
 
     """
 
-  static func archive(busybox: [UInt8]) -> [UInt8] {
+  /// The first root filesystem; `modules` are the files of `diskModules`.
+  static func archive(busybox: [UInt8], modules: [[UInt8]]) -> [UInt8] {
     var archive = CpioArchive()
-    for folder in ["bin", "proc", "sys", "dev", "disk"] { archive.addDirectory(folder) }
+    for folder in ["bin", "modules", "proc", "sys", "dev", "disk"] { archive.addDirectory(folder) }
+    for (name, module) in zip(diskModules, modules) { archive.addFile("modules/\(name).ko", module) }
     archive.addFile("bin/busybox", busybox)
     archive.addFile("init", Array(script.utf8))
     return archive.finished()
