@@ -25,8 +25,9 @@ extension IncomingPass {
         let reference = record.point.reference
         try (target as? SeedingDisk)?.finish(at: reference, pass: offer.pass, root: claim.root)
       }
-      try checkFiles(record)
+      // Makes room where there is none, and with points their files go: looked for after that.
       try checkSpace()
+      try checkFiles(record)
       // Once more, as late as can be: a fence raised meanwhile wins.
       try standby.checkFence()
     } catch {

@@ -49,6 +49,7 @@ public final class IncomingPass: IncomingBatches {
   init(standby: Standby, offer: PassOffer) throws(StandbyError) {
     self.standby = standby
     self.offer = offer
+    standby.passFiles = Set(SourceFile.allCases.compactMap { offer.hash(of: $0) })
     var held: [SourceFile: Hash256] = [:]
     for file in SourceFile.allCases {
       if let hash = offer.hash(of: file), try standby.home.sources.holds(hash, file) { held[file] = hash }

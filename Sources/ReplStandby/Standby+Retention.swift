@@ -107,8 +107,8 @@ extension Standby {
       if !dropped.isEmpty { try merge(dropped, into: point.point) }
     }
     try holds.forget(allBut: Set(catalog.points.map(\.reference)))
-    try home.sources.removeAll(
-      but: Set(catalog.kept.flatMap { [$0.vmxHash, $0.nvramHash] }.compactMap { $0 }))
+    let files = catalog.kept.flatMap { [$0.vmxHash, $0.nvramHash] }.compactMap { $0 }
+    try home.sources.removeAll(but: passFiles.union(files))
   }
 
   /// Where there is no room for the merged file the others stay: they lead back as well.

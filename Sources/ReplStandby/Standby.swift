@@ -27,6 +27,9 @@ public final class Standby {
   let home: StandbyHome
   let maps: any StorageDirectory
   let heldDevices = HeldDevices()
+  /// Hashes of the source files of the pass that began last: those that are here need not travel, and its
+  /// commit may be the only one that names them.
+  var passFiles: Set<Hash256> = []
   private let lock: FileLock
   private let vm: VMID
   /// One look at a time: two at once would take each other for a failover.

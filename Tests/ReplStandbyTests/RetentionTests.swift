@@ -185,4 +185,32 @@ import Testing
     bench.machine.limitSpace(of: "store", toBytes: nil)
     #expect(try bench.differing().isEmpty)
   }
+
+  @Test("making room for a commit takes no file that it needs: one that only the dropped point had is there")
+  func filesOfThePass() throws {
+    // The VMX is in turn one, another and the first again, so that it does not travel a second time.
+    var images = Self.images(3)
+    images[1].vmx += Array("memSize = \"4096\"\n".utf8)
+    images[2].vmx = images[0].vmx
+    let bench = try PointBench(images)
+    try bench.replicate(2)
+    let standby = try Bench.standby(in: bench.store())
+    let pass = try standby.beginPass(bench.senders[2].offer(3))
+    #expect(!pass.filesWanted.contains(.vmx))
+    let sent = try bench.senders[2].send(to: pass)
+    let needed = pass.targets.compactMap { $0 as? JournalledDisk }.reduce(0) {
+      $0 + standby.settlingBytes(of: $1)
+    }
+    let limit: Int64 = 1 << 40
+    bench.machine.limitSpace(of: "store", toBytes: limit)
+    let used = limit - (try bench.machine.disk("store").freeBytes())
+    bench.machine.limitSpace(of: "store", toBytes: used + needed - 1)
+    _ = try pass.commit(bench.senders[2].claims(sent))
+    #expect(pass.droppedForSpace == [PointBench.reference(1)])
+    bench.machine.limitSpace(of: "store", toBytes: nil)
+    try pass.settle()
+    let vmx = try standby.home.directory.openFile("web-01.vmx", .read)
+    #expect(try Bench.bytes(of: vmx) == Array("# replicated\n".utf8) + images[0].vmx)
+    #expect(try bench.differing().isEmpty)
+  }
 }
