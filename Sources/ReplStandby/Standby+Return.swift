@@ -95,14 +95,15 @@ extension Standby {
     return kept
   }
 
-  /// A step that was cut off may have left a disk in the size of any kept point.
+  /// A step that was cut off may have left a disk in the size of any kept point. A device has no size of its
+  /// own: there the disk is opened in that of its point, and nothing of it is behind its end.
   private func openDisks(
     _ members: [CatalogDisk], besides known: [DiskID: any StorageFile] = [:]
   ) throws(StandbyError) -> [DiskID: any StorageFile] {
     var files = known
     for member in members where files[member.disk] == nil {
       let grids = catalog.points.compactMap { $0.disk(member.disk)?.grid }
-      files[member.disk] = try openDiskFile(member, .readWrite, of: grids)
+      files[member.disk] = try openDiskFile(member, .readWrite, of: [member.grid] + grids)
     }
     return files
   }

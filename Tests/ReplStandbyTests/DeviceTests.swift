@@ -117,6 +117,27 @@ import Testing
     #expect("\(error)".contains("it holds disk scsi0:0 of web 01 already"), "\(error)")
   }
 
+  @Test("a point before a disk grew and back: a device holds each point whole, also behind the smaller end")
+  func grownAndBack() throws {
+    let machine = try Places.devices.machine()
+    let store = try StandbyStore(
+      root: machine.disk("store"), state: machine.disk("state"), receiver: Bench.receiver,
+      time: ManualTime(), files: PlainFiles(), freeSpaceFloorBytes: 0,
+      options: StoreOptions(devices: Places.devices(of: machine)),
+      retention: { _, _ in PointBench.everything })
+    let standby = try Bench.standby(in: store)
+    let senders = GrowthSweepTests.senders
+    for (index, sender) in senders.enumerated() { try sender.replicate(index + 1, to: standby) }
+    try standby.fence(reason: "test")
+    for number in [1, 2, 1, 3, 2, 3] {
+      try standby.goTo(PointBench.reference(number))
+      for (index, image) in senders[number - 1].image.disks.enumerated() {
+        let held = try Bench.bytes(of: machine.disk("devices").openFile("web01-\(index)", .read))
+        #expect(isSame(Array(held.prefix(image.count)), image), "disk \(index) at point \(number)")
+      }
+    }
+  }
+
   @Test("a disk that is in a file is not moved to a device that the configuration names later")
   func moved() throws {
     let machine = try machine(filled: 0)
