@@ -25,6 +25,9 @@ struct RedoCapture {
   let points: any StorageDirectory
   let chain: UndoChain
   let newest: RecoveryPoint
+  /// The disks that are written, in the sizes that they have while the newest point is in them: those of the
+  /// newest point, and those that only the target has.
+  let members: [CatalogDisk]
   let target: RecoveryPoint
   let files: [DiskID: any StorageFile]
 
@@ -33,7 +36,7 @@ struct RedoCapture {
     try storing { () throws(IOError) in
       if try points.contains(unsealed) { try points.removeFile(unsealed) }
     }
-    let disks = newest.disks.map { RecordFileHeader.Disk(disk: $0.disk, grid: $0.grid, keyID: $0.keyID) }
+    let disks = members.map { RecordFileHeader.Disk(disk: $0.disk, grid: $0.grid, keyID: $0.keyID) }
     let header = RecordFileHeader(
       kind: .undo, identity: UInt64.random(in: 1...UInt64.max),
       description: .init(vm: newest.vm, pass: newest.pass, base: newest.reference, disks: disks))

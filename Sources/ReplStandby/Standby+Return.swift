@@ -41,7 +41,7 @@ extension Standby {
     note("bringing the disks back to the newest point \(newest)")
     let redo = try RedoFile.open(to: newest, in: home.points)
     try writeMarker(of: newest)
-    let members = catalog.disks(of: try kept(newest))
+    let members = newestMembers(besides: redo.disks.map(\.disk))
     let files = try openDisks(members)
     // Durable before anything is written behind an older end: else a crash could leave a size in between.
     for member in members {
@@ -69,10 +69,11 @@ extension Standby {
     // Every file is read to its seal before the first page is written.
     for undo in chain.files { try undo.forEach { (batch, _) throws(StandbyError) in _ = batch } }
     note("saving what the newest point has and point \(reference) has not")
-    let members = catalog.disks(of: try kept(newest))
+    let target = try kept(reference).point
+    let members = newestMembers(besides: target.disks.map(\.disk))
     let files = try openDisks(members)
     try RedoCapture(
-      points: home.points, chain: chain, newest: try kept(newest).point, target: try kept(reference).point,
+      points: home.points, chain: chain, newest: try kept(newest).point, members: members, target: target,
       files: files
     ).run()
     note("bringing the disks to point \(reference)")
@@ -86,6 +87,14 @@ extension Standby {
     try finishReturn(all)
     try update { $0.held = reference }
     try removeMarker()
+  }
+
+  /// The disks of the newest point, and of `others` those that it has not: what is in those belongs to the way
+  /// back as well. As the disks are while they hold the newest point.
+  private func newestMembers(besides others: [DiskID]) -> [CatalogDisk] {
+    let members = catalog.kept.last.map { catalog.disks(of: $0) } ?? []
+    let known = Set(members.map(\.disk))
+    return members + catalog.disks.filter { others.contains($0.disk) && !known.contains($0.disk) }
   }
 
   private func kept(_ reference: PointReference) throws(StandbyError) -> KeptPoint {

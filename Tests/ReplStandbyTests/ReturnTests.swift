@@ -80,6 +80,36 @@ import Testing
     }
   }
 
+  @Test("a disk that the newest point lacks is what each older point says, wherever it was gone from")
+  func detachedDisk() throws {
+    var images = [Image.tenPages()]
+    images[0].grow(1, to: 4 * 4096)
+    for number in 1...2 {
+      var image = images[number - 1].changing([number, 7], seed: UInt64(number * 100))
+      image.fill(1, number, UInt64(number * 1000))
+      images.append(image)
+    }
+    images[2].grow(1, to: 6 * 4096)
+    images[2].fill(1, 5, 5000)
+    images.append(images[2].changing([3], seed: 400))
+    let bench = try PointBench(images)
+    try bench.replicate(3)
+    let standby = try Bench.standby(in: bench.store())
+    let pass = try standby.beginPass(bench.senders[3].offer(4, disks: [0]))
+    let runs = [PageRun(kind: .data, firstPage: 3, pageCount: 1)]
+    try bench.senders[3].withBatch(0, runs, codec: .raw) { try pass.append($0) }
+    let root = bench.senders[3].roots[0]
+    _ = try pass.commit(CommitClaims(disks: [.init(root: root, dataPages: 1, zeroPages: 0)]))
+    try pass.settle()
+    #expect(standby.catalog.disk(Bench.diskIDs[1])?.state == .detached)
+    try standby.fence(reason: "test")
+    // What is left of the detached disk is what the last point with it had.
+    for number in [1, 2, 1, 3, 1, 4, 2, 3] {
+      try standby.goTo(PointBench.reference(number))
+      #expect(try Self.isAt(number, bench, bench.machine, standby), "point \(number)")
+    }
+  }
+
   @Test("a damaged undo file is found before a disk is written")
   func damagedUndo() throws {
     let bench = try Self.bench()
