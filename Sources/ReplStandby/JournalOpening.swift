@@ -24,22 +24,24 @@ struct JournalOpening {
     let description = RecordFileHeader.Description(
       vm: offer.vm, pass: offer.pass, base: standby.catalog.newest?.reference,
       disks: Self.journalledDisks(offer, standby.catalog))
-    if let (name, reader) = try Self.headStart(description, standby) {
-      writer = try RecordWriter.resume(after: reader, in: standby.home.journals)
-      (self.name, left) = (name, reader)
-    } else {
-      name = StandbyLayout.journal(of: offer.pass)
-      let header = RecordFileHeader(
-        kind: .journal, identity: UInt64.random(in: 1...UInt64.max), description: description)
-      let (name, standby) = (name, standby)
-      do throws(StandbyError) {
-        writer = try RecordWriter.create(name, in: standby.home.journals, header: header)
-      } catch {
-        standby.dropSuspectJournal(name)
-        throw error
-      }
-      left = nil
+    let headStart = try Self.headStart(description, standby)
+    let name = headStart?.name ?? StandbyLayout.journal(of: offer.pass)
+    do throws(StandbyError) {
+      writer =
+        if let headStart {
+          try RecordWriter.resume(after: headStart.reader, in: standby.home.journals)
+        } else {
+          try RecordWriter.create(
+            name, in: standby.home.journals,
+            header: RecordFileHeader(
+              kind: .journal, identity: UInt64.random(in: 1...UInt64.max), description: description))
+        }
+    } catch {
+      // A sync that failed is not tried again: what can be read of it need not be on the medium.
+      standby.dropSuspectJournal(name)
+      throw error
     }
+    (self.name, left) = (name, headStart?.reader)
   }
 
   private static func journalledDisks(_ offer: PassOffer, _ catalog: Catalog) -> [RecordFileHeader.Disk] {
@@ -51,8 +53,8 @@ struct JournalOpening {
   /// Others are of no use any more and are dropped.
   private static func headStart(
     _ wanted: RecordFileHeader.Description, _ standby: Standby
-  ) throws(StandbyError) -> (String, RecordReader)? {
-    var found: (String, RecordReader)?
+  ) throws(StandbyError) -> (name: String, reader: RecordReader)? {
+    var found: (name: String, reader: RecordReader)?
     for name in try standby.journalNames() {
       let isSuspect = standby.store.isSuspect(standby.suspicion(ofJournal: name))
       let scan = isSuspect ? nil : try JournalScan(name, in: standby.home.journals)
