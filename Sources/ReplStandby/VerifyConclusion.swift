@@ -49,7 +49,7 @@ struct VerifyConclusion {
         try standby.checkFailoverRequest()
         return true
       }
-      report.replaceDifferences(by: second.report)
+      report.replaceDifferences(by: second.report, listLimit: request.listLimit)
       return report
     }
     // The map is the one that is wrong, or both are: the disk itself tells.

@@ -90,8 +90,11 @@ public struct VerifyReport: Sendable, Hashable {
     unreadable.append(Unreadable(bytes: bytes, code: error.systemCode, cause: "\(error)"))
   }
 
-  /// What was found when the differing pages were read a second time.
-  mutating func replaceDifferences(by second: VerifyReport) {
+  /// What was found when the differing pages were read a second time: one that cannot be read then is as
+  /// unknown as one that could not be read at first.
+  mutating func replaceDifferences(by second: VerifyReport, listLimit: Int) {
+    unreadable += second.unreadable.prefix(max(0, listLimit - unreadable.count))
+    unreadableBytes += second.unreadableBytes
     differing = second.differing
     differingCount = second.differingCount
     differingRanges = second.differingRanges

@@ -3,6 +3,7 @@ import ReplDigest
 import ReplIO
 import ReplModel
 import ReplTestKit
+import Synchronization
 import Testing
 
 @testable import ReplStandby
@@ -16,7 +17,8 @@ import Testing
     try image.replicate(1, to: try Bench.standby(in: Bench.store(on: machine)))
     let bad = ByteRange(offset: 101 * 4096 + 512, length: 512)
     let store = try StandbyStore(
-      root: BadDirectory(machine.disk("store"), bad), state: machine.disk("state"), receiver: Bench.receiver,
+      root: BadDirectory(machine.disk("store"), BadRange(bad)), state: machine.disk("state"),
+      receiver: Bench.receiver,
       time: ManualTime(), files: PlainFiles(), freeSpaceFloorBytes: 0)
     let outcome = try Damage.verify(in: store)
     #expect(outcome.verdict == .inconclusive && outcome.suspicion == nil)
@@ -30,14 +32,50 @@ import Testing
     let both = try Damage.verify(in: store)
     #expect(both.verdict == .differing && both.reports.map(\.verdict) == [.inconclusive, .differing])
   }
+
+  @Test("a page that is wrong at first and unreadable when it is read again is unknown: never identical")
+  func unreadableTheSecondTime() throws {
+    let machine = try Bench.machine()
+    let image = try Sender(Bench.firstImage())
+    try image.replicate(1, to: try Bench.standby(in: Bench.store(on: machine)))
+    try Damage.flip(machine, disk: 0, pages: [101])
+    let bad = BadRange(ByteRange(offset: 101 * 4096, length: 4096), goodReads: 1)
+    let store = try StandbyStore(
+      root: BadDirectory(machine.disk("store"), bad), state: machine.disk("state"), receiver: Bench.receiver,
+      time: ManualTime(), files: PlainFiles(), freeSpaceFloorBytes: 0)
+    let outcome = try Damage.verify(in: store, repairs: true)
+    #expect(outcome.verdict == .inconclusive && outcome.reports[0].unreadable.first?.code == EIO)
+    #expect(try Bench.standby(in: store).catalog.kept.last?.verifiedAt == nil)
+  }
+}
+
+/// A range that cannot be read after so many times that it can.
+private final class BadRange: Sendable {
+  let bytes: ByteRange
+  private let goodReads: Mutex<Int>
+
+  init(_ bytes: ByteRange, goodReads: Int = 0) {
+    self.bytes = bytes
+    self.goodReads = Mutex(goodReads)
+  }
+
+  func check(_ path: String, _ offset: Int64, _ count: Int) throws(IOError) {
+    guard offset < bytes.end, offset + Int64(count) > bytes.offset else { return }
+    let isGood = goodReads.withLock { left in
+      left -= 1
+      return left >= 0
+    }
+    guard !isGood else { return }
+    throw IOError(.system(EIO), "read", path: path, offsetBytes: max(offset, bytes.offset))
+  }
 }
 
 /// A directory in which the first disk of every standby has a range that cannot be read.
 private final class BadDirectory: StorageDirectory {
   private let inner: any StorageDirectory
-  private let bad: ByteRange
+  private let bad: BadRange
 
-  init(_ inner: any StorageDirectory, _ bad: ByteRange) { (self.inner, self.bad) = (inner, bad) }
+  init(_ inner: any StorageDirectory, _ bad: BadRange) { (self.inner, self.bad) = (inner, bad) }
 
   var path: String { inner.path }
 
@@ -65,17 +103,15 @@ private final class BadDirectory: StorageDirectory {
 
 private final class BadFile: StorageFile {
   private let inner: any StorageFile
-  private let bad: ByteRange
+  private let bad: BadRange
 
-  init(_ inner: any StorageFile, _ bad: ByteRange) { (self.inner, self.bad) = (inner, bad) }
+  init(_ inner: any StorageFile, _ bad: BadRange) { (self.inner, self.bad) = (inner, bad) }
 
   var path: String { inner.path }
   var sizeBytes: Int64 { inner.sizeBytes }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
-    if offset < bad.end, offset + Int64(buffer.count) > bad.offset {
-      throw IOError(.system(EIO), "read", path: path, offsetBytes: max(offset, bad.offset))
-    }
+    try bad.check(path, offset, buffer.count)
     try inner.read(into: buffer, at: offset)
   }
 
