@@ -45,7 +45,8 @@ extension Standby {
       for index in catalog.disks.indices {
         if let mark = generations[catalog.disks[index].disk] { catalog.disks[index].generation = mark }
       }
-      catalog.mark(damage, replacing: Set(differing.map(\.disk)))
+      // All is known: what an earlier look found and this one did not is right again.
+      catalog.mark(damage, replacing: Set((isComplete ? reports : differing).map(\.disk)))
     }
     return differing.reduce(0) { $0 + $1.wantedRanges.pageCount }
   }

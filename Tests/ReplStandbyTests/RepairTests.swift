@@ -110,6 +110,19 @@ import Testing
     try #expect(isSame(Damage.bytes(again, 0), third.image.disks[0]))
   }
 
+  @Test("a page that a person put back is right again for every point once all was read and found right")
+  func putBack() throws {
+    try Damage.flip(machine, disk: 0, pages: [100])
+    _ = try Damage.verify(machine, repairs: true)
+    #expect(try Bench.standby(in: Bench.store(on: machine)).catalog.kept.allSatisfy(\.isDamaged))
+    try Damage.flip(machine, disk: 0, pages: [100])
+    let outcome = try Damage.verify(machine, repairs: true)
+    #expect(outcome.verdict == .identical && outcome.wantedPages == 0 && outcome.suspicion == nil)
+    let standby = try Bench.standby(in: Bench.store(on: machine))
+    #expect(standby.catalog.kept.allSatisfy { !$0.isDamaged })
+    #expect(try standby.wantedList().isEmpty)
+  }
+
   @Test("with the map lost as well, all of the disk is compared with the source, and only differences travel")
   func mapLost() throws {
     try Damage.flip(machine, disk: 0, pages: [7, 100])
