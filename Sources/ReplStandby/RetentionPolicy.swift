@@ -11,7 +11,8 @@ public struct RetentionPolicy: Sendable, Hashable {
   public var weekly: Int
   /// Every point younger than this is kept, and neither budget nor lack of space drops it.
   public var floorSeconds: Double
-  /// Bytes that the undo files of one VM may take; beyond it the oldest point goes. Nil: no budget.
+  /// Bytes that the undo files of one VM may take; beyond it the oldest point goes, unless it must stay. Nil:
+  /// no budget.
   public var budgetBytes: Int64?
 
   public init(
@@ -122,7 +123,9 @@ struct RetentionPlan {
     let left = points.filter { drops[$0.reference] == nil }
     var total = left.reduce(0) { $0 + (undoBytes[$1.reference] ?? 0) }
     var dropped: [PointReference] = []
-    for point in left where total > budget && mayBeForced(out: point) {
+    // Only from the old end: what is dropped in the middle goes into the undo file of an older point.
+    for point in left {
+      guard total > budget, mayBeForced(out: point) else { break }
       total -= undoBytes[point.reference] ?? 0
       dropped.append(point.reference)
     }

@@ -77,9 +77,17 @@ import Testing
   func budget() {
     let policy = Self.policy(last: 6, budget: 250)
     #expect(Self.kept([0, 1, 2, 3, 4, 5], policy, undoBytes: 100) == [4, 5])
-    let pinned: Set = [PointBench.reference(1)]
-    #expect(Self.kept([0, 1, 2, 3, 4, 5], policy, needed: pinned, undoBytes: 100) == [0, 5])
+    #expect(
+      Self.kept([0, 1, 2, 3, 4, 5], policy, needed: [PointBench.reference(4)], undoBytes: 100) == [3, 4, 5])
     #expect(Self.kept([7], policy, undoBytes: 10_000) == [7])
+  }
+
+  @Test(
+    "behind an oldest point that must stay the budget drops nothing: it would end points and free nothing")
+  func pinnedAtTheOldEnd() {
+    let minutes = [0, 1, 2, 3, 4, 5]
+    let pinned: Set = [PointBench.reference(1)]
+    #expect(Self.kept(minutes, Self.policy(last: 6, budget: 250), needed: pinned, undoBytes: 100) == minutes)
   }
 
   @Test("the newest point that is not fuzzy stays, however many fuzzy ones follow")
