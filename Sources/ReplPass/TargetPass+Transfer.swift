@@ -74,7 +74,6 @@ extension TargetPass {
           zeroPages: disk.zeroPages - received.damagedZeroPages[index])
       })
     let point = try storing { () throws(StandbyError) in try incoming.commit(claims) }
-    noteDropped(incoming.droppedForSpace.map { ($0, .space) }, overBudgetBytes: 0)
     // The point exists, whether the sender can still be told or not: nothing below depends on the connection.
     var untold: PassError?
     let committed = Committed(point: point, busyMilliseconds: received.busy.milliseconds)

@@ -64,6 +64,8 @@ final class TargetPass {
     let watch = FailoverWatch(standby: standby, connection: conversation.connection)
     defer {
       watch.end()
+      // Also when the pass failed after all: they are gone.
+      noteDropped(standby.takeDropped(), overBudgetBytes: 0)
       applyRetention()
     }
     do throws(PassError) {
@@ -138,14 +140,24 @@ final class TargetPass {
     if isCommitted, let newest { noteSettled(newest) } else { noteRunning(runningPhase) }
   }
 
-  /// Whether the pass would have to wait until an added disk is read again. The source is told at once that
-  /// nothing is known of the disk: it leaves it to the sessions between its passes.
+  /// Whether the pass would have to wait until an added disk is read again, or until points have ended that
+  /// need what is there of a disk that comes back. The source is told at once that nothing is known of the
+  /// disk: it leaves it to the sessions between its passes.
   private func waitsForReading(_ newest: RecoveryPoint) throws(PassError) -> Bool {
     guard offer.purpose == .pass, agreement.features.contains(.seed),
       newest.disks.contains(where: { member in offer.disks.contains { $0.disk == member.disk } }),
-      !offered.disks.allSatisfy({ standby.knowsContent(of: $0) })
+      !(try beginsAtOnce())
     else { return false }
     try storing { () throws(StandbyError) in try standby.checkPass(offered) }
+    return true
+  }
+
+  private func beginsAtOnce() throws(PassError) -> Bool {
+    for disk in offered.disks {
+      guard standby.knowsContent(of: disk),
+        try storing({ () throws(StandbyError) in try standby.mayBegin(disk) })
+      else { return false }
+    }
     return true
   }
 

@@ -161,7 +161,7 @@ extension IncomingPass {
       sum += standby.settlingBytes(of: disk)
     }
     if try needed > standby.freeBytesAboveFloor() {
-      droppedForSpace += try standby.makeRoom(needed)
+      try standby.makeRoom(needed)
     }
     reservation = try standby.reserveSpace(needed)
   }

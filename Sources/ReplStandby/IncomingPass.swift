@@ -25,8 +25,6 @@ public final class IncomingPass: IncomingBatches {
   var counts: [PageCounts]
   var failure: Failure?
   var committed: CommitRecord?
-  /// Points that went before the commit because the store had no room for the way back from the new one.
-  public internal(set) var droppedForSpace: [PointReference] = []
   /// From the commit to the end of settling.
   var reservation: SpaceReservation?
   private var space: SpaceWatch

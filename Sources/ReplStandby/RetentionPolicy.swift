@@ -41,6 +41,8 @@ public enum DropReason: String, Sendable, Hashable, Codable {
   case budget
   /// The store has no room for what comes.
   case space
+  /// A disk came back, and its first copy overwrites what the point needs of it.
+  case returned
 }
 
 /// Which points of a standby are dropped now.
@@ -67,6 +69,16 @@ struct RetentionPlan {
     for reference in overBudget(besides: drops) { drops[reference] = .budget }
     for reference in crowded(besides: drops) { drops[reference] = .crowded }
     return drops
+  }
+
+  /// Those that nobody may end before their time, older first: somebody needs them, or they are younger than
+  /// the floor.
+  func protected(among references: [PointReference]) -> [PointReference] {
+    let asked = Set(references)
+    return points.filter { point in
+      asked.contains(point.reference)
+        && (needed.contains(point.reference) || age(point) < policy.floorSeconds)
+    }.map(\.reference)
   }
 
   /// The oldest points that may go for want of space, in the order in which they go: only those at the old

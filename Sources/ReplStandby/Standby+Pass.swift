@@ -87,7 +87,13 @@ extension Standby {
 
   /// Enters disks that are new or come back, durably; both begin with a first copy.
   func enterDisks(_ offer: PassOffer) throws(StandbyError) {
-    var (disks, kept) = (catalog.disks, catalog.kept)
+    try endingPoints(for: offer) { (ending) throws(StandbyError) in try enterDisks(offer, ending) }
+  }
+
+  /// `ending` need what the first copy of a disk that comes back overwrites: they end here, and say so.
+  private func enterDisks(_ offer: PassOffer, _ ending: Set<PointReference>) throws(StandbyError) {
+    var disks = catalog.disks
+    let kept = catalog.kept.filter { !ending.contains($0.reference) }
     for offered in offer.disks {
       guard let index = disks.firstIndex(where: { $0.disk == offered.disk }) else {
         disks.append(
@@ -98,9 +104,6 @@ extension Standby {
         continue
       }
       if disks[index].state == .ready { continue }
-      // Its first copy overwrites what an older point may still need of it: that point ends here, and says
-      // so.
-      kept = kept.dropLast().filter { $0.point.disk(offered.disk) == nil } + kept.suffix(1)
       (disks[index].state, disks[index].grid) = (.seeding, offered.grid)
       (disks[index].slot, disks[index].keyID, disks[index].facts) = (
         offered.slot, offered.keyID, offered.facts

@@ -10,7 +10,7 @@ public struct RetentionReport: Sendable {
 }
 
 extension Standby {
-  private var holds: PointHolds { PointHolds(points: home.points) }
+  var holds: PointHolds { PointHolds(points: home.points) }
 
   /// Drops the points that the policy does not ask for any more, and gives their space back. For after a
   /// settling. Cut off anywhere, the next call goes on: a point leaves the catalog first, its undo file
@@ -33,19 +33,35 @@ extension Standby {
     return report
   }
 
-  /// Drops the oldest points that may go until `neededBytes` are free above the floor. Answers them; fewer
-  /// bytes may be free all the same.
-  func makeRoom(_ neededBytes: Int64) throws(StandbyError) -> [PointReference] {
-    var dropped: [PointReference] = []
+  /// Points that ended during a pass and that no report has named yet, in their order.
+  public func takeDropped() -> [(point: PointReference, reason: DropReason)] {
+    defer { droppedInPass = [] }
+    return droppedInPass
+  }
+
+  /// Drops the oldest points that may go until `neededBytes` are free above the floor. Where all of them
+  /// together would not give that much, none goes: what comes is refused, and nothing is lost.
+  func makeRoom(_ neededBytes: Int64) throws(StandbyError) {
     let lock = try holds.lock()
     defer { withExtendedLifetime(lock) {} }
-    for reference in try retentionPlan().droppableForSpace() {
-      if try freeBytesAboveFloor() >= neededBytes { break }
+    try removeLeftovers()
+    let droppable = try retentionPlan().droppableForSpace()
+    guard !droppable.isEmpty else { return }
+    let stays = catalog.kept[droppable.count].reference
+    let gain = try undoSizes().filter { $0.key < stays }.values.reduce(0, +)
+    guard try spareBytes() + gain >= neededBytes else { return }
+    for reference in droppable {
+      if try spareBytes() >= neededBytes { break }
       try drop([reference])
-      try tidyUndoFiles()
-      dropped.append(reference)
+      droppedInPass.append((reference, .space))
+      try removeOldEnd()
     }
-    return dropped
+  }
+
+  /// As `freeBytesAboveFloor`, below zero where the floor is reached into.
+  private func spareBytes() throws(StandbyError) -> Int64 {
+    let free = try storing { () throws(IOError) in try home.directory.freeBytes() }
+    return free - store.freeSpaceFloorBytes - store.ledger.promisedBytes
   }
 
   /// Drops one point for good, as the operator says. Refuses with `.pointRefused` the newest, the promoted,
@@ -69,7 +85,7 @@ extension Standby {
     try tidyUndoFiles()
   }
 
-  private func retentionPlan() throws(StandbyError) -> RetentionPlan {
+  func retentionPlan() throws(StandbyError) -> RetentionPlan {
     var needed = Set(try holds.pins().keys).union(try holds.held())
     if let held = catalog.held { needed.insert(held) }
     return RetentionPlan(
@@ -96,19 +112,23 @@ extension Standby {
   /// dropped in the middle (merged first), leftovers, and files of points that are gone.
   func tidyUndoFiles() throws(StandbyError) {
     try removeLeftovers()
+    guard !catalog.kept.isEmpty else { return }
+    try removeOldEnd()
     let steps = try UndoFile.references(in: home.points)
-    let kept = catalog.kept.dropLast()
-    // What leads back from the newest point is never older than it; without others all older ones can go.
-    guard let oldest = catalog.kept.first?.reference else { return }
-    try remove(steps.filter { $0 < oldest })
-    for (index, point) in kept.enumerated() {
-      let next = catalog.kept[index + 1].reference
-      let dropped = steps.filter { $0 > point.reference && $0 < next }
-      if !dropped.isEmpty { try merge(dropped, into: point.point) }
+    for (older, newer) in zip(catalog.kept, catalog.kept.dropFirst()) {
+      let dropped = steps.filter { $0 > older.reference && $0 < newer.reference }
+      if !dropped.isEmpty { try merge(dropped, into: older.point) }
     }
     try holds.forget(allBut: Set(catalog.points.map(\.reference)))
     let files = catalog.kept.flatMap { [$0.vmxHash, $0.nvramHash] }.compactMap { $0 }
     try home.sources.removeAll(but: passFiles.union(files))
+  }
+
+  /// Removes undo files that lead back further than the oldest point.
+  private func removeOldEnd() throws(StandbyError) {
+    // What leads back from the newest point is never older than it; without others all older ones can go.
+    guard let oldest = catalog.kept.first?.reference else { return }
+    try remove(try UndoFile.references(in: home.points).filter { $0 < oldest })
   }
 
   /// Where there is no room for the merged file the others stay: they lead back as well.

@@ -23,6 +23,9 @@ public final class Standby {
   /// What opening it found and did. After a failure no pass can begin: the next open tries again.
   public internal(set) var recovery: Result<Recovery, StandbyError> = .success(.nothing)
 
+  /// Points that ended since it was asked last, besides those that retention reports.
+  var droppedInPass: [(point: PointReference, reason: DropReason)] = []
+
   let store: StandbyStore
   let home: StandbyHome
   let maps: any StorageDirectory

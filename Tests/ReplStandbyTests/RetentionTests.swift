@@ -186,10 +186,23 @@ import Testing
     let used = limit - (try bench.machine.disk("store").freeBytes())
     bench.machine.limitSpace(of: "store", toBytes: used + (64 << 10))
     let standby = try Bench.standby(in: bench.store())
-    #expect(try standby.makeRoom(64 << 10).isEmpty)
-    #expect(try standby.makeRoom((64 << 10) + 1) == [PointBench.reference(1)])
-    #expect(try standby.makeRoom(limit) == [2, 3, 4].map(PointBench.reference), "never the newest")
-    #expect(standby.catalog.points.count == 1)
+    let sizes = try (1...4).map { number in
+      try standby.home.points.openFile("1.\(number).undo", .read).currentSizeBytes()
+    }
+    try standby.makeRoom(64 << 10)
+    #expect(standby.takeDropped().isEmpty)
+    try standby.makeRoom((64 << 10) + 1)
+    #expect(standby.takeDropped().map(\.point) == [PointBench.reference(1)])
+    let all = try standby.freeBytesAboveFloor() + sizes.dropFirst().reduce(0, +)
+    try standby.makeRoom(all + 1)
+    #expect(standby.takeDropped().isEmpty, "all of them together are not enough: none goes")
+    #expect(standby.catalog.points.count == 4)
+    try standby.makeRoom(all)
+    let dropped = standby.takeDropped()
+    // The catalog gets smaller, too.
+    let expected = [2, 3, 4].map(PointBench.reference).prefix(max(1, dropped.count))
+    #expect(dropped.map(\.point) == Array(expected) && dropped.allSatisfy { $0.reason == .space })
+    #expect(standby.catalog.newest?.reference == PointBench.reference(5), "never the newest")
     bench.machine.limitSpace(of: "store", toBytes: nil)
     #expect(try bench.differing().isEmpty)
   }
