@@ -10,6 +10,16 @@ extension Catalog {
     }
   }
 
+  /// An undo file is damaged: the points behind it cannot be had any more.
+  mutating func markLostWay(through step: PointReference, detail: String) {
+    for index in kept.indices where kept[index].reference <= step && !kept[index].hasLostWay {
+      guard let disk = kept[index].point.disks.first?.disk else { continue }
+      kept[index].damage.append(
+        DiskDamage(disk: disk, pages: [], pageCount: 0, detail: "the way back to it is lost: \(detail)"))
+      kept[index].verifiedAt = nil
+    }
+  }
+
   /// The repairing pass is in the disks: points are right again but for the pages that are lost.
   mutating func resolveDamage(of disk: DiskID, lost: PageRangeList) {
     for index in kept.indices {
@@ -24,6 +34,13 @@ extension Catalog {
           detail: "the pages were not what replication wrote, and the source had changed them before they "
             + "could be repaired"))
     }
+  }
+}
+
+extension KeptPoint {
+  /// An undo file on the way to it is damaged.
+  var hasLostWay: Bool {
+    damage.contains { $0.pages.isEmpty && $0.pageCount == 0 && $0.waitsForRepair != true }
   }
 }
 

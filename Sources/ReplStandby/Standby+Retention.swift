@@ -131,8 +131,20 @@ extension Standby {
     try remove(try UndoFile.references(in: home.points).filter { $0 < oldest })
   }
 
-  /// Where there is no room for the merged file the others stay: they lead back as well.
+  /// Where a file is damaged nothing is merged: the points that lie behind it are marked, and the files stay
+  /// until those are gone.
   private func merge(_ dropped: [PointReference], into point: RecoveryPoint) throws(StandbyError) {
+    guard catalog.kept(point.reference)?.hasLostWay == false else { return }
+    do throws(StandbyError) {
+      try mergeWhole(dropped, into: point)
+    } catch {
+      guard case .pointLost(let step, let detail) = error else { throw error }
+      try update { $0.markLostWay(through: step, detail: detail) }
+    }
+  }
+
+  /// Where there is no room for the merged file the others stay: they lead back as well.
+  private func mergeWhole(_ dropped: [PointReference], into point: RecoveryPoint) throws(StandbyError) {
     guard let older = try UndoFile.open(backTo: point.reference, in: home.points) else { return }
     var later: [UndoFile] = []
     for reference in dropped {
@@ -140,7 +152,12 @@ extension Standby {
       later.append(file)
     }
     let needed = try UndoChain(target: point.reference, files: later + [older]).sizeBytes
-    guard try freeBytesAboveFloor() >= needed else { return }
+    let reservation: SpaceReservation
+    do throws(StandbyError) { reservation = try reserveSpace(needed) } catch {
+      guard error.isOutOfSpace else { throw error }
+      return
+    }
+    defer { withExtendedLifetime(reservation) {} }
     try UndoMerge(points: home.points, kept: point, older: older, later: later).run()
     try remove(dropped)
   }

@@ -105,4 +105,60 @@ import Testing
     try bench.senders[4].replicate(5, to: standby)
     #expect(standby.catalog.points.count == 5)
   }
+
+  @Test(
+    "a damaged undo file keeps retention from nothing but its merge, and the points behind it are marked",
+    arguments: [1, 2])
+  func damagedUndoFile(_ damaged: Int) throws {
+    let bench = try PointBench(Self.images(6))
+    try bench.replicate(5)
+    let store = try bench.store()
+    let standby = try Bench.standby(in: store)
+    let points = standby.home.points
+    let file = try points.openFile("1.\(damaged).undo", .readWrite)
+    try Damage.flip(file, at: 512 + 1000)
+    try standby.dropPoint(PointBench.reference(4))
+    #expect(standby.catalog.kept.allSatisfy { !$0.isDamaged }, "not on the way of this merge")
+    // The undo file of 1.2 would go into that of 1.1.
+    try standby.dropPoint(PointBench.reference(2))
+    #expect(standby.catalog.kept.map(\.isDamaged) == [true, false, false])
+    #expect(standby.catalog.kept[0].damage[0].detail.contains("1.\(damaged).undo"))
+    let listed = try store.points(of: try #require(try store.standbys().first))
+    #expect(listed.map { $0.problem != nil } == [false, false, true])
+    #expect(try points.contains("1.1.undo") && points.contains("1.2.undo") && !points.contains("1.4.undo"))
+    // Nothing is read or marked again by the next ones.
+    let marked = standby.catalog
+    try standby.tidyUndoFiles()
+    #expect(standby.catalog == marked)
+    try bench.senders[5].replicate(6, to: standby)
+    #expect(try bench.extract(3).first.map { isSame($0, bench.senders[2].image.disks[0]) } == true)
+    // The files go with the last point that needs them.
+    try standby.dropPoint(PointBench.reference(1))
+    #expect(try !points.contains("1.1.undo") && !points.contains("1.2.undo"))
+  }
+
+  @Test("the bytes of a merge are promised to it while it runs, and it waits where others were promised them")
+  func mergeIsPromisedItsSpace() throws {
+    let bench = try PointBench(Self.images(5))
+    try bench.replicate(4)
+    let store = try bench.store()
+    let standby = try Bench.standby(in: store)
+    let free: Int64 = 1 << 30
+    bench.machine.limitSpace(of: "store", toBytes: free)
+    let left = try standby.freeBytesAboveFloor()
+    do {
+      let other = try #require(try store.ledger.reserve(left - 16) { () in left })
+      try standby.dropPoint(PointBench.reference(2))
+      #expect(try standby.home.points.contains("1.2.undo"), "there is no room for it")
+      withExtendedLifetime(other) {}
+    }
+    let most = Mutex<Int64>(0)
+    bench.machine.watch { _ in most.withLock { $0 = max($0, store.ledger.promisedBytes) } }
+    try standby.tidyUndoFiles()
+    bench.machine.watch(nil)
+    #expect(try !standby.home.points.contains("1.2.undo"))
+    #expect(most.withLock { $0 } > 0 && store.ledger.promisedBytes == 0)
+    bench.machine.limitSpace(of: "store", toBytes: nil)
+    #expect(try bench.differing().isEmpty)
+  }
 }
