@@ -110,8 +110,12 @@ public final class IncomingPass: IncomingBatches {
     guard hash == offer.hash(of: file) else {
       throw .damagedFile(file, detail: "its hash is \(hash), not the one in the offer")
     }
+    // Once is enough; again and again would fill the store.
+    guard heldFiles[file] != hash else { throw .damagedFile(file, detail: "it is here already") }
     let head = FileRecord.encodeHead(file, hash: hash)
     do throws(StandbyError) {
+      let added = Int64(head.count + bytes.count)
+      try space.check(adding: added, journalBytes: journal.endBytes + added)
       try head.reading { (head) throws(StandbyError) in
         try bytes.reading { (content) throws(StandbyError) in try journal.append(.file, [head, content]) }
       }

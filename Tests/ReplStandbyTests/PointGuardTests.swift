@@ -161,4 +161,29 @@ import Testing
     bench.machine.limitSpace(of: "store", toBytes: nil)
     #expect(try bench.differing().isEmpty)
   }
+
+  @Test("a file of the VM is taken once: a peer that repeats it fills nothing")
+  func repeatedFile() throws {
+    let bench = try PointBench(Self.images(2))
+    let standby = try Bench.standby(in: bench.store())
+    let sender = bench.senders[0]
+    let pass = try standby.beginPass(sender.offer(1))
+    try pass.append(.vmx, sender.image.vmx)
+    let held = pass.journal.endBytes
+    #expect(error { try pass.append(.vmx, sender.image.vmx) }.contains("it is here already"))
+    #expect(pass.journal.endBytes == held)
+    let sent = try sender.send(to: pass)
+    _ = try pass.commit(sender.claims(sent))
+    try pass.settle()
+  }
+
+  @Test("a file counts for the journal's budget")
+  func fileInBudget() throws {
+    let machine = try Bench.machine()
+    let sender = try Sender(Bench.firstImage())
+    let store = try Bench.store(on: machine, options: StoreOptions(journalBudgetBytes: 16))
+    let pass = try Bench.standby(in: store).beginPass(sender.offer(1))
+    let text = error { try pass.append(.vmx, sender.image.vmx) }
+    #expect(text.contains("journal of this pass"), "\(text)")
+  }
 }
