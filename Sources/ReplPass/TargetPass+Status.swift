@@ -57,7 +57,7 @@ extension TargetPass {
     let now = service.time.wallTime()
     let pass = VMStatus.Pass(
       pass: offer.pass, startedAt: startedAt, durationSeconds: now.seconds(since: startedAt), readBytes: 0,
-      changedBytes: changedBytes, wireBytes: conversation.connection.wireBytesReceived)
+      changedBytes: received.changedBytes, wireBytes: conversation.connection.wireBytesReceived)
     service.board.update(offer.vm) { status in
       status.lastPass = pass
       status.passesCommitted += 1

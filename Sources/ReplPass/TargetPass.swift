@@ -15,7 +15,6 @@ final class TargetPass {
   let startedAt: WallTime
   var incoming: (any IncomingBatches)?
   var wanted = WantedPages()
-  private(set) var changedBytes: Int64 = 0
   /// The pass is over and well: what the connection does then is no failure of it.
   var isSettled = false
   let lease: Lease
@@ -32,6 +31,8 @@ final class TargetPass {
   struct Received {
     var dataPages: [Int64]
     var zeroPages: [Int64]
+    /// Of all of these pages.
+    var changedBytes: Int64 = 0
     /// Of the above, those that arrived damaged and were not taken.
     var damagedDataPages: [Int64]
     var damagedZeroPages: [Int64]
@@ -267,13 +268,8 @@ final class TargetPass {
         frame.payload, disks: offer.grids, codecs: agreement.codecs, limits: agreement.limits)
     } catch { throw .wire(error) }
     let payload = UnsafeRawBufferPointer(rebasing: frame.payload[batch.payload])
-    let zeroPages = batch.runs.reduce(0) { $0 + ($1.kind == .zero ? $1.pageCount : 0) }
-    let dataPages = batch.runs.reduce(0) { $0 + ($1.kind == .data ? $1.pageCount : 0) }
     if received.batches == 0 { received.busy = BusyTime(time: service.time) }
-    received.batches += 1
-    received.dataPages[batch.diskIndex] += dataPages
-    received.zeroPages[batch.diskIndex] += zeroPages
-    changedBytes += (dataPages + zeroPages) * Int64(offer.disks[batch.diskIndex].grid.pageSizeBytes)
+    let (dataPages, zeroPages) = try received.count(batch, grid: offer.grids[batch.diskIndex])
     let incoming = try batches()
     do throws(StandbyError) {
       try incoming.append(

@@ -36,7 +36,7 @@ public struct Commit: ControlMessage, Hashable {
   }
 
   /// Far more pages than any pass can send, far below what a sum over all disks could overflow with.
-  private static let largestCount: Int64 = 1 << 48
+  public static let largestCount: Int64 = 1 << 48
 
   public func validate(_ limits: ProtocolLimits) throws(ProtocolError) {
     try require(
