@@ -1,6 +1,7 @@
 /// How many bytes a second went out over the last five seconds. Pure.
 struct RateMeter {
-  private static let slotNanoseconds: Int64 = 500_000_000
+  private static let slotsPerSecond: Int64 = 2
+  private static let slotNanoseconds: Int64 = 1_000_000_000 / slotsPerSecond
   private static let slotCount: Int64 = 10
 
   /// Of each half second, with its number.
@@ -27,6 +28,7 @@ struct RateMeter {
     let bytes = slots.reduce(0) { sum, slot in
       (from..<number).contains(slot.number) ? sum + slot.bytes : sum
     }
-    return bytes * 1_000_000_000 / Self.slotNanoseconds / (number - from)
+    // Not by nanoseconds: ten gigabytes times 10^9 are more than 2^63.
+    return bytes * Self.slotsPerSecond / (number - from)
   }
 }

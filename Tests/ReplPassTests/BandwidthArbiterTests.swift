@@ -199,4 +199,13 @@ import Testing
     }
     #expect(abs(meter.bytesPerSecond(now: now) - 2_000_000) < 500_000, "\(meter.bytesPerSecond(now: now))")
   }
+
+  @Test("the fastest of links does not overflow the meter, and the slowest one is seen")
+  func meterBounds() {
+    for rate: Int64 in [2, 2_000_000_000, 1_000_000_000_000] {
+      var meter = RateMeter()
+      for half: Int64 in 0..<20 { meter.add(rate / 2, now: half * 500_000_000) }
+      #expect(meter.bytesPerSecond(now: 10_000_000_000) == rate)
+    }
+  }
 }
