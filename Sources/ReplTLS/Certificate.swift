@@ -17,7 +17,9 @@ final class Certificate: @unchecked Sendable {
     OpenSSLFailure.clear()
     var chain: [Certificate] = []
     _ = MemoryBIO.reading(pem) { bio -> Void? in
-      while let handle = PEM_read_bio_X509(bio, nil, nil, nil) { chain.append(Certificate(adopting: handle)) }
+      while let handle = PEM_read_bio_X509(bio, nil, PasswordRequest.refuse, nil) {
+        chain.append(Certificate(adopting: handle))
+      }
     }
     let failure = OpenSSLFailure.drain()
     // Reading ends with "no start line"; anything else is a damaged certificate in the middle.

@@ -25,12 +25,7 @@ final class PrivateKey: @unchecked Sendable {
     var wasAsked = false
     let parsed = MemoryBIO.reading(pem) { bio in
       withUnsafeMutablePointer(to: &wasAsked) { asked in
-        PEM_read_bio_PrivateKey(
-          bio, nil,
-          { _, _, _, asked in
-            asked!.assumingMemoryBound(to: Bool.self).pointee = true
-            return -1
-          }, asked)
+        PEM_read_bio_PrivateKey(bio, nil, PasswordRequest.refuse, asked)
       }
     }
     guard let parsed else {

@@ -15,7 +15,7 @@ public final class PublicKey: @unchecked Sendable {
     OpenSSLFailure.clear()
     let bytes = Array(pem.utf8)
     guard bytes.count <= Limits.pemFileBytes,
-      let parsed = MemoryBIO.reading(bytes, { PEM_read_bio_PUBKEY($0, nil, nil, nil) })
+      let parsed = MemoryBIO.reading(bytes, { PEM_read_bio_PUBKEY($0, nil, PasswordRequest.refuse, nil) })
     else {
       throw TLSError(.cryptography, "not a PEM public key: \(OpenSSLFailure.drain().text)")
     }

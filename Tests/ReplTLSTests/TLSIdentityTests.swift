@@ -150,6 +150,26 @@ struct TLSIdentityTests {
     #expect(error?.detail.contains("the key is encrypted") == true)
   }
 
+  @Test("text that claims to be encrypted is refused without asking anybody for a password")
+  func encryptedText() throws {
+    let scratch = try Scratch()
+    let identity = try scratch.identity("id")
+    func encrypted(_ pem: String) -> String {
+      var lines = pem.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+      let claim = ["Proc-Type: 4,ENCRYPTED", "DEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF", ""]
+      lines.insert(contentsOf: claim, at: 1)
+      return lines.joined(separator: "\n")
+    }
+    var errors = [
+      #expect(throws: TLSError.self) { try PublicKey(pem: encrypted(try identity.publicKeyPEM())) }
+    ]
+    let certificate = encrypted(try scratch.text("id/certificate.pem"))
+    errors.append(
+      #expect(throws: TLSError.self) { try Certificate.chain(pem: Array(certificate.utf8), path: "x") })
+    // Whoever asks a person and gets no answer says so.
+    for error in errors { #expect(error?.detail.contains("getting password") == false, "\(error!)") }
+  }
+
   @Test("damaged files are refused by name", arguments: ["key.pem", "certificate.pem"])
   func damaged(_ name: String) throws {
     let scratch = try Scratch()
