@@ -1,5 +1,6 @@
 import ReplModel
 import ReplProtocol
+import ReplTransport
 import Synchronization
 
 /// What one sender, and all of them, may ask of a receiver at a time.
@@ -24,6 +25,11 @@ public struct TargetLimits: Sendable, Hashable {
     self.passes = passes
     self.passesPerPeer = passesPerPeer
     self.vmsPerPeer = vmsPerPeer
+  }
+
+  /// What the listener is told: one address may have as many connections as one peer, of the `total`.
+  public func caps(total: Int) -> Listener.Caps {
+    Listener.Caps(total: total, perAddress: min(total, max(16, connectionsPerPeer)))
   }
 }
 

@@ -83,7 +83,7 @@ final class ReceiverRuntime: Sendable {
     try Listener(
       address: HostPort(host: config.listen.host, port: UInt16(config.listen.port)), context: tls,
       options: TargetService.transport(productVersion: ProductVersion.current),
-      caps: Listener.Caps(total: config.maximumConnections))
+      caps: Self.limits(config).caps(total: config.maximumConnections))
   }
 
   /// Reads the catalogs anew. Answers in time also when a store does not: with what was known before, and a

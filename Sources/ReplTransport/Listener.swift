@@ -16,19 +16,20 @@ public final class Listener: Sendable {
     public var total: Int
     /// Connections from one IPv4 address or one IPv6 /64.
     public var perAddress: Int
-    /// Places out of `total` that only addresses which have authenticated before may take.
+    /// Places out of `total` that only addresses which have authenticated before may take. Not all of them:
+    /// an address becomes known only by a place that anybody may take.
     public var reservedForKnownAddresses: Int
     /// TLS, authentication and banner together.
     public var handshakeSeconds: Double
 
-    /// The defaults of Connections.md.
+    /// The defaults of Connections.md: of `total` places a quarter is kept for known addresses, 8 at most.
     public init(
-      total: Int = 64, perAddress: Int = 16, reservedForKnownAddresses: Int = 8,
+      total: Int = 64, perAddress: Int = 16, reservedForKnownAddresses: Int? = nil,
       handshakeSeconds: Double = ProtocolTimeouts.handshakeSeconds
     ) {
       self.total = total
       self.perAddress = perAddress
-      self.reservedForKnownAddresses = reservedForKnownAddresses
+      self.reservedForKnownAddresses = reservedForKnownAddresses ?? min(8, total / 4)
       self.handshakeSeconds = handshakeSeconds
     }
   }

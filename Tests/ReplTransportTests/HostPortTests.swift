@@ -109,6 +109,15 @@ struct ConnectionTableTests {
     #expect(table.admit([9]) == .failure(.total))
   }
 
+  @Test("however few places there are, an address that nobody knows yet has one")
+  func fewPlaces() {
+    for total in 1...64 {
+      var table = ConnectionTable(caps: .init(total: total))
+      #expect(id(table.admit([1])) != nil, "\(total)")
+    }
+    #expect(Listener.Caps(total: 64).reservedForKnownAddresses == 8)
+  }
+
   @Test("what is remembered is bounded")
   func bounded() throws {
     var table = ConnectionTable(caps: .init(total: 4, perAddress: 9, reservedForKnownAddresses: 4))
