@@ -45,7 +45,7 @@ extension PassSchedule {
       return end > nowSeconds ? end : min(most, nowSeconds + (nowSeconds - entry.startedAtSeconds) / 2)
     }.sorted()
     // Long ones keep theirs when there are too many of them.
-    let spare = min(limit, max(0, 2 * limit - runningCount)) - held.count
+    let spare = min(limit, max(0, 2 * limit - movingCount(nowSeconds: nowSeconds))) - held.count
     return held + [Double](repeating: nowSeconds, count: max(held.isEmpty ? 1 : 0, spare))
   }
 }

@@ -7,13 +7,19 @@ import ReplModel
 /// A pass of a VM never overlaps another one of it; at most `limit` run at once; of those that are due the
 /// one that must start first goes first. A pass that takes long (a first copy, storage that hangs) gives its
 /// place to others: as many long ones again may run besides, so that a few slow VMs do not make all others
-/// late. A failed pass is tried again sooner than its interval, after a
+/// late. One that does not get on at all (storage that does not answer keeps its thread for ever) does not even
+/// count among those, as long as few hang. A failed pass is tried again sooner than its interval, after a
 /// growing pause.
 public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   /// First pause after a failure, doubled for every further one up to the VM's interval, seconds.
   static var firstRetrySeconds: Double { 5 }
   /// A pass that runs longer does not count against the limit: one without many changes takes a second.
   static var longPassSeconds: Double { 120 }
+  /// A pass that has not got on for so long hangs, as far as places go: longer than a hook or a busy receiver
+  /// keeps one waiting in general.
+  static var hangSeconds: Double { 300 }
+  /// Of passes that hang, each of which keeps a thread, some descriptors and up to 20 MiB.
+  static var hangingLimit: Int { 32 }
 
   struct Entry {
     var terms: PassTerms
@@ -30,6 +36,8 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     var wasPassedOver = false
     var isRunning = false
     var startedAtSeconds = 0.0
+    /// When the pass that runs was last seen to get on.
+    var movedAtSeconds = 0.0
     /// Goes when its pass has ended: until then it counts, and must not run twice.
     var isRemoved = false
     var failures = 0
@@ -99,14 +107,22 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
     entries[key]?.wasPassedOver = false
     entries[key]?.isRunning = true
     entries[key]?.startedAtSeconds = nowSeconds
+    entries[key]?.movedAtSeconds = nowSeconds
     plan(nowSeconds: nowSeconds)
     return key
+  }
+
+  /// The pass of this VM has got on since the last look.
+  public mutating func noteMoved(_ key: Key, nowSeconds: Double) {
+    entries[key]?.movedAtSeconds = nowSeconds
   }
 
   /// The VM that must start before a pass of `entry` would be done, while there is only one place for both;
   /// nil when there is none, and when that one has gone behind already.
   private func hurried(before entry: Entry, nowSeconds: Double) -> Key? {
-    let isLastPlace = shortCount(nowSeconds: nowSeconds) == limit - 1 || runningCount == 2 * limit - 1
+    let isLastPlace =
+      shortCount(nowSeconds: nowSeconds) == limit - 1
+      || movingCount(nowSeconds: nowSeconds) == 2 * limit - 1
     guard isLastPlace, !entry.wasPassedOver, let expected = entry.terms.expectedSeconds else { return nil }
     let end = nowSeconds + min(expected, Self.longPassSeconds)
     let hurried = entries.filter { _, other in
@@ -189,11 +205,18 @@ public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   }
 
   private func hasPlace(nowSeconds: Double) -> Bool {
-    shortCount(nowSeconds: nowSeconds) < limit && runningCount < 2 * limit
+    let moving = movingCount(nowSeconds: nowSeconds)
+    return shortCount(nowSeconds: nowSeconds) < limit && moving < 2 * limit
+      && runningCount - moving < Self.hangingLimit
   }
 
   private func shortCount(nowSeconds: Double) -> Int {
     entries.values.count { $0.isRunning && nowSeconds - $0.startedAtSeconds < Self.longPassSeconds }
+  }
+
+  /// Those that run and do not hang.
+  func movingCount(nowSeconds: Double) -> Int {
+    entries.values.count { $0.isRunning && nowSeconds - $0.movedAtSeconds < Self.hangSeconds }
   }
 
   public var runningCount: Int { entries.values.count(where: \.isRunning) }

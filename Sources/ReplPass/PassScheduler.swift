@@ -64,6 +64,13 @@ public final class PassScheduler: Sendable {
   /// The VMs that passes are made of.
   public var keys: Set<String> { schedule.withLock { $0.keys } }
 
+  /// The pass of this VM has got on. To be told about every pass that does, every few seconds: one that hangs
+  /// keeps no place from others.
+  public func noteMoved(_ key: String) {
+    let now = nowSeconds
+    schedule.withLock { $0.noteMoved(key, nowSeconds: now) }
+  }
+
   /// Whether a VM is due and waits for the pass of another one to end: work that can wait (a seed session)
   /// gives way then.
   public var isPlaceWanted: Bool {

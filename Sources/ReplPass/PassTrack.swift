@@ -11,6 +11,8 @@ public struct PassTrack: Sendable {
 
   /// When the pass was first seen, or began to freeze.
   public private(set) var beganAt: WallTime?
+  /// Whether the pass has got on since the look before.
+  public private(set) var hasMoved = false
   private var phase = ""
   private var doneBytes: Int64 = 0
   private var totalBytes: Int64 = 0
@@ -24,6 +26,8 @@ public struct PassTrack: Sendable {
       self = PassTrack()
       return
     }
+    let before = (beganAt, phase, doneBytes)
+    defer { hasMoved = before != (beganAt, phase, doneBytes) }
     // A new pass may follow the last one between two looks.
     if running.phase == "freeze", beganAt != running.startedAt { self = PassTrack() }
     if beganAt == nil { beganAt = running.startedAt }

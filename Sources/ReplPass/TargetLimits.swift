@@ -7,9 +7,10 @@ import Synchronization
 public struct TargetLimits: Sendable, Hashable {
   /// Connections of one peer, idle ones included.
   public let connectionsPerPeer: Int
-  /// Passes at the same time; a peer without one is never kept waiting by those of others.
+  /// Passes at the same time; a peer without one is never kept waiting by those of others. As many again may
+  /// run that take long.
   public let passes: Int
-  /// Passes of one peer at the same time.
+  /// Passes of one peer at the same time. As many again may run that take long.
   public let passesPerPeer: Int
   /// Standbys of one peer; more are not made.
   public let vmsPerPeer: Int
@@ -17,6 +18,9 @@ public struct TargetLimits: Sendable, Hashable {
   /// How long a pass waits for its turn before its sender is told to come again. Together with the wait for
   /// the session before it, less than what the sender gives its offer.
   static let queueSeconds: Double = 120
+  /// A pass that runs longer gives its place to others: the same as `PassSchedule` does at the sender, whose
+  /// further passes would all be refused otherwise.
+  static let longPassSeconds: Double = PassSchedule<String>.longPassSeconds
 
   public init(
     connectionsPerPeer: Int = 32, passes: Int = 16, passesPerPeer: Int = 8, vmsPerPeer: Int = 4000

@@ -47,6 +47,7 @@ extension SenderRuntime {
     for status in all {
       var own = known[status.vm] ?? Foresight()
       own.track.look(at: status.running, nowSeconds: seconds)
+      if own.track.hasMoved, let path = paths[status.vm] { noteMoved(path) }
       let forecast = forecast(of: status, own.track, paths[status.vm].flatMap { outlook[$0] }, now: now)
       board.update(status.vm) { $0.rpoForecast = forecast }
       if let event = own.episode.enter(

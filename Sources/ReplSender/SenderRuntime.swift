@@ -160,6 +160,9 @@ final class SenderRuntime: Sendable {
     }
   }
 
+  /// The pass of this VM gets on.
+  func noteMoved(_ path: String) { scheduler.withLock { $0 }?.noteMoved(path) }
+
   /// When the next passes are expected to start, by VMX path; empty without a scheduler.
   var outlook: [String: (startsInSeconds: Double, isPlaceMissing: Bool, failures: Int)] {
     scheduler.withLock { $0 }?.outlook ?? [:]

@@ -42,8 +42,27 @@ import Testing
     #expect(schedule.isPlaceWanted(nowSeconds: 119))
     #expect((0..<3).map { _ in schedule.takeDue(nowSeconds: 121) != nil } == [true, true, false])
     #expect(schedule.runningCount == 4)
-    // Four that are all long: what hangs must not grow without end.
+    // Four that are all long.
+    for number in 0..<6 { schedule.noteMoved(number, nowSeconds: 900) }
     #expect(schedule.takeDue(nowSeconds: 1000) == nil)
+  }
+
+  @Test("passes that do not get on leave room for others, and what hangs does not grow without end")
+  func hangingPasses() {
+    var schedule = PassSchedule<Int>(limit: 2)
+    for number in 0..<100 { schedule.add(number, terms: .init(intervalSeconds: 600), nowSeconds: 0) }
+    for now in [0.0, 0, 121, 121] { #expect(schedule.takeDue(nowSeconds: now) != nil) }
+    let first = schedule.entries.filter { $0.value.isRunning }.keys
+    #expect(schedule.takeDue(nowSeconds: 299) == nil && schedule.isPlaceWanted(nowSeconds: 299))
+    // Those of the start hang by now, and do not keep the others waiting.
+    #expect((0..<3).map { _ in schedule.takeDue(nowSeconds: 300) != nil } == [true, true, false])
+    #expect(schedule.runningCount == 6)
+    // One that gets on again counts again.
+    for number in first { schedule.noteMoved(number, nowSeconds: 421) }
+    #expect(schedule.takeDue(nowSeconds: 421) == nil)
+    var now = 1000.0
+    while schedule.takeDue(nowSeconds: now) != nil { now += 1000 }
+    #expect(schedule.runningCount == PassSchedule<Int>.hangingLimit)
   }
 
   @Test("a pass that takes longer than its interval is followed by the next at once, not by a pile of them")

@@ -169,6 +169,20 @@ import Testing
     track.look(at: nil, nowSeconds: 99)
     #expect(track.beganAt == nil)
   }
+
+  @Test("a pass moves when it comes to another phase or deals with more bytes, not when it only lives")
+  func moves() {
+    var track = PassTrack()
+    var moves: [Bool] = []
+    for look in [
+      running("freeze", since: 100), running("freeze", since: 100), running("send", since: 99),
+      running("send", since: 99, done: 10, of: 20), running("send", since: 99, done: 10, of: 20), nil,
+    ] {
+      track.look(at: look, nowSeconds: Double(moves.count))
+      moves.append(track.hasMoved)
+    }
+    #expect(moves == [true, false, true, true, false, false])
+  }
 }
 
 @Suite struct ForecastEpisodeTests {
