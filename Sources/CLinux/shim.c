@@ -49,8 +49,6 @@ int repl_read_directly(int directory, const char *name, void *buffer, size_t len
   return -1;
 }
 
-void repl_drop_cache(int fd, int64_t offset, int64_t length) { posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED); }
-
 int64_t repl_seek_data(int fd, int64_t offset) { return lseek(fd, offset, SEEK_DATA); }
 
 int64_t repl_seek_hole(int fd, int64_t offset) { return lseek(fd, offset, SEEK_HOLE); }

@@ -19,6 +19,8 @@ public final class FullReading {
 
   /// Read and hashed at once; whole pages of every allowed size.
   static let chunkBytes = 1 << 20
+  /// What a reading leaves in memory at most; a chain forgets all of its files each time, so not too often.
+  static let keptBytes: Int64 = 64 << 20
 
   private let disk: any BlockReadable
   private let grid: PageGrid
@@ -29,6 +31,8 @@ public final class FullReading {
   private let leaf = AlignedBuffer(byteCount: DigestTree.leafBytes)
   private let expected = AlignedBuffer(byteCount: DigestTree.leafBytes)
   private let placeLimit: Int
+  /// Up to here the system was asked to forget.
+  private var forgottenEnd: Int64 = 0
 
   /// Throws `.crypto` when libcrypto has no Poly1305. At most `placeLimit` differing places are listed.
   public init(
@@ -47,7 +51,7 @@ public final class FullReading {
   public func run(comparing map: (any DigestView)?, goesOn: (Int) -> Bool) throws(DigestError) -> Result? {
     var result = Result()
     // A cache that cannot be dropped is no failure of the disk.
-    try? disk.dropCache(ByteRange(offset: 0, length: grid.sizeBytes))
+    try? disk.forgetCached(ByteRange(offset: 0, length: grid.sizeBytes))
     for index in 0..<grid.leafCount {
       let digests = leaf.bytes.bindMemory(to: PageDigest.self)
       digests.update(repeating: .zero)
@@ -84,12 +88,19 @@ public final class FullReading {
           pages: UnsafeRawBufferPointer(buffer), pageSizeBytes: grid.pageSizeBytes,
           into: UnsafeMutableBufferPointer(rebasing: digests[first..<(first + Int(end - page))]))
       } catch { preconditionFailure("Poly1305 has worked a moment ago: \(error)") }
-      // Behind us nobody reads again: a large disk must not push everything else out of memory.
-      try? disk.dropCache(range)
+      forget(upTo: range.end)
       guard goesOn(buffer.count) else { return false }
       page = end
     }
     return true
+  }
+
+  /// Behind us nobody reads again: a large disk must not push everything else out of memory.
+  private func forget(upTo end: Int64) {
+    guard end - forgottenEnd >= Self.keptBytes || end == grid.sizeBytes else { return }
+    // A cache that cannot be dropped is no failure of the disk.
+    try? disk.forgetCached(ByteRange(offset: forgottenEnd, length: end - forgottenEnd))
+    forgottenEnd = end
   }
 
   /// One page at a time after a failure, so that the first byte that cannot be read has a name.

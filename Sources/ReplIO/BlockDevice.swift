@@ -22,8 +22,8 @@ public struct BlockDevice: Sendable {
   public var path: String { file.path }
 
   /// Opens a device by a path from the operator. `isWritable`: for reading and writing, and
-  /// exclusively: fails
-  /// with EBUSY while it is mounted, part of a volume group or RAID, or opened like this by anybody else.
+  /// exclusively: fails with EBUSY while it is mounted, part of a volume group or RAID, or opened like this by
+  /// anybody else.
   public static func open(_ path: String, isWritable: Bool) throws(IOError) -> BlockDevice {
     let flags = isWritable ? O_RDWR | O_EXCL : O_RDONLY
     let descriptor = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK)
@@ -58,7 +58,7 @@ public struct BlockDevice: Sendable {
     try file.sync()
     try file.writeZeros(range)
     try file.sync()
-    if let posix = file as? PosixFile { repl_drop_cache(posix.descriptor, range.offset, range.length) }
+    try file.forgetCached(range)
     try file.read(into: buffer.bytes, at: range.offset)
     if buffer.readable.allSatisfy({ $0 == 0 }) { return true }
     buffer.bytes.initializeMemory(as: UInt8.self, repeating: 0)

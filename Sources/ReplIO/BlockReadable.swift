@@ -15,14 +15,11 @@ public protocol BlockReadable: AnyObject, Sendable {
   /// end. A claim that costs little to ask; content that it leaves out reads as zero.
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange?
 
-  /// Asks the system to forget what it keeps in memory of `range`, so that the next read comes from the
-  /// storage. A wish: what was not written to the storage yet stays, and so does what others use.
-  func dropCache(_ range: ByteRange) throws(IOError)
-}
-
-extension BlockReadable {
-  /// Nothing is kept in memory.
-  public func dropCache(_ range: ByteRange) throws(IOError) {}
+  /// Makes the next reads of `range` (and perhaps of more) come from the storage instead of this machine's
+  /// memory, as far as that can be had: what was written and not synced stays in memory, and so does what
+  /// others use. Without it a proof would read what was written, not what is there: whatever stands before
+  /// another disk passes it on.
+  func forgetCached(_ range: ByteRange) throws(IOError)
 }
 
 /// A disk that can be written as well.

@@ -1,9 +1,8 @@
 import ReplModel
 import Synchronization
 
-/// A disk at the beginning of a block device that may be larger. What is behind it is never touched,
-/// until the
-/// disk grows into it.
+/// A disk at the beginning of a block device that may be larger. What is behind it is never touched, until
+/// the disk grows into it.
 public final class DeviceDisk: StorageFile {
   /// Smaller ranges are written: discarding costs more.
   private static let punchedBytes: Int64 = 64 << 10
@@ -67,6 +66,12 @@ public final class DeviceDisk: StorageFile {
   }
 
   public func sync() throws(IOError) { try device.file.sync() }
+
+  /// Within the disk: callers ask for whole windows.
+  public func forgetCached(_ range: ByteRange) throws(IOError) {
+    let disk = ByteRange(offset: 0, length: sizeBytes)
+    if let inside = range.intersection(disk) { try device.file.forgetCached(inside) }
+  }
 
   public func startWriting(_ range: ByteRange) { device.file.startWriting(range) }
   public func startReading(_ range: ByteRange) { device.file.startReading(range) }

@@ -4,10 +4,12 @@ import ReplModel
 
 extension PosixFile {
   /// `POSIX_FADV_DONTNEED`: drops clean pages of the page cache; over NFS what the client keeps.
-  public func dropCache(_ range: ByteRange) throws(IOError) {
-    let code = posix_fadvise(descriptor, Int(range.offset), Int(range.length), POSIX_FADV_DONTNEED)
+  public func forgetCached(_ range: ByteRange) throws(IOError) {
+    // To the system a length of 0 means all of it.
+    if range.isEmpty { return }
+    let code = repl_forget_cached(descriptor, range.offset, range.length)
     guard code == 0 else {
-      throw IOError(.system(code), "drop cache", path: path, offsetBytes: range.offset)
+      throw IOError(.system(code), "drop the cache", path: path, offsetBytes: range.offset)
     }
   }
 

@@ -22,12 +22,6 @@ extension PosixFile {
     guard fsync(descriptor) == 0 else { throw .current("sync", path: path) }
   }
 
-  public func forgetCached(_ range: ByteRange) throws(IOError) {
-    if range.isEmpty { return }
-    let code = repl_forget_cached(descriptor, range.offset, range.length)
-    guard code == 0 else { throw IOError(.system(code), "drop the cache", path: path) }
-  }
-
   private func keepsExactMarks() throws(IOError) -> Bool {
     let type = repl_filesystem_type(descriptor)
     guard type >= 0 else { throw .current("query filesystem", path: path) }

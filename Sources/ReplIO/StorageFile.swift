@@ -22,10 +22,6 @@ public protocol StorageFile: BlockWritable {
   /// As `sync`, and the file's times are on stable storage as well.
   func syncWithTimes() throws(IOError)
 
-  /// Makes the next reads of `range` come from the storage instead of this machine's memory, as far as that
-  /// can be had: what was written and not synced stays in memory.
-  func forgetCached(_ range: ByteRange) throws(IOError)
-
   /// Lets the storage begin to write what was written to `range`, without waiting for it, so that the next
   /// sync has less to wait for. Nothing is durable before that sync, which also tells what failed.
   func startWriting(_ range: ByteRange)
@@ -39,7 +35,6 @@ extension StorageFile {
   public func generation() throws(IOError) -> FileGeneration? { nil }
   public func change(since generation: FileGeneration) throws(IOError) -> String? { nil }
   public func syncWithTimes() throws(IOError) { try sync() }
-  public func forgetCached(_ range: ByteRange) throws(IOError) {}
   public func startWriting(_ range: ByteRange) {}
   public func startReading(_ range: ByteRange) {}
 }

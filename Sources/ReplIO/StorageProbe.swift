@@ -106,7 +106,7 @@ public struct StorageProbe {
       return (.refused, reads)
     }
     try file.sync()
-    repl_drop_cache(file.descriptor, 0, 0)
+    try file.forgetCached(ByteRange(offset: 0, length: Int64(Self.dataBytes)))
     let found = AlignedBuffer(byteCount: Self.dataBytes)
     try file.read(into: found.bytes, at: 0)
     let (start, end) = (Int(hole.offset), Int(hole.end))

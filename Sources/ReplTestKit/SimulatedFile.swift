@@ -32,6 +32,9 @@ final class SimulatedFile: StorageFile {
     return content.allocated(atOrAfter: offset).map { ByteRange(offset: $0.start, length: $0.end - $0.start) }
   }
 
+  /// What was not synced is lost with the machine; nothing is kept besides.
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func write(_ buffer: UnsafeRawBufferPointer, at offset: Int64) throws(IOError) {
     let change = FileChange.write(offset: offset, bytes: [UInt8](copying: buffer))
     try machine.perform(.change(file: node, change), path: path, offsetBytes: offset)

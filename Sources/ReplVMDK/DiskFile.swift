@@ -76,6 +76,8 @@ final class DiskFile: StorageFile {
     try opened().allocatedRange(atOrAfter: offset)
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) { try opened().forgetCached(range) }
+
   func write(_ buffer: UnsafeRawBufferPointer, at offset: Int64) throws(IOError) { throw readOnly("write") }
   func writeZeros(_ range: ByteRange) throws(IOError) { throw readOnly("write zeros") }
   func sync() throws(IOError) { throw readOnly("sync") }

@@ -263,6 +263,8 @@ final class CuttableFile: StorageFile {
     }
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   /// Blocks of 4096 bytes that hold anything.
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     try disk.look { contents in

@@ -1,6 +1,7 @@
 import Glibc
 import ReplIO
 import ReplModel
+import Synchronization
 import Testing
 
 @testable import ReplDigest
@@ -24,6 +25,26 @@ private final class LyingDisk: BlockReadable {
     }
     bytes.withUnsafeBytes { buffer.copyMemory(from: .init(rebasing: $0[range])) }
   }
+
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
+  func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? { nil }
+}
+
+/// Zeros; writes down what is forgotten of them.
+private final class ForgetfulDisk: BlockReadable {
+  let sizeBytes: Int64
+  private let asked = Mutex<[ByteRange]>([])
+
+  init(sizeBytes: Int64) { self.sizeBytes = sizeBytes }
+
+  var forgotten: [ByteRange] { asked.withLock { $0 } }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
+    buffer.initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  func forgetCached(_ range: ByteRange) throws(IOError) { asked.withLock { $0.append(range) } }
 
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? { nil }
 }
@@ -57,6 +78,17 @@ private final class LyingDisk: BlockReadable {
     (1, 4096), (4096, 4096), (5000, 4096), (1 << 20, 4096), ((1 << 20) + 512, 4096),
     ((3 << 20) + 4096 * 7 + 100, 4096), ((17 << 20) + 512, 65_536),
   ]
+
+  @Test("all is forgotten before it is read, and every 64 MiB of what was read behind the reading")
+  func forgetting() throws {
+    let disk = ForgetfulDisk(sizeBytes: (150 << 20) + 512)
+    let grid = try #require(PageGrid(sizeBytes: disk.sizeBytes, pageSizeBytes: 65_536))
+    let reading = try FullReading(disk, grid: grid, key: key, placeLimit: 1)
+    _ = try #require(try reading.run(comparing: nil) { _ in true })
+    #expect(disk.forgotten.first == ByteRange(offset: 0, length: disk.sizeBytes))
+    let behind = disk.forgotten.dropFirst()
+    #expect(behind.map(\.offset) == [0, 64 << 20, 128 << 20] && behind.last?.end == disk.sizeBytes)
+  }
 
   @Test("root and hash are those of the bytes, whatever the disk says of its holes", arguments: shapes)
   func result(size: Int, pageSize: Int) throws {

@@ -64,6 +64,7 @@ private final class MemoryDevice: StorageFile {
     // SAFETY: each test uses its device from one thread.
     var bytes: [UInt8]
     var punched = 0
+    var forgotten: [ByteRange] = []
     init(_ count: Int) { bytes = Array(repeating: 0xA5, count: count) }
   }
 
@@ -74,10 +75,12 @@ private final class MemoryDevice: StorageFile {
 
   var content: [UInt8] { bytes.bytes }
   var punchedCount: Int { bytes.punched }
+  var forgotten: [ByteRange] { bytes.forgotten }
   var sizeBytes: Int64 { Int64(bytes.bytes.count) }
   func currentSizeBytes() throws(IOError) -> Int64 { sizeBytes }
   func truncate(to sizeBytes: Int64) throws(IOError) { throw IOError(.limit, "truncate", path: path) }
   func sync() throws(IOError) {}
+  func forgetCached(_ range: ByteRange) throws(IOError) { bytes.forgotten.append(range) }
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     offset < sizeBytes ? ByteRange(offset: offset, length: sizeBytes - offset) : nil
   }
@@ -150,5 +153,14 @@ private final class MemoryDevice: StorageFile {
     #expect(file.content[(384 << 10)...].allSatisfy { $0 == 0xA5 })
     let error = try #require(throws: IOError.self) { try disk.truncate(to: 2 << 20) }
     #expect("\(error)".contains("the device has 1048576 bytes"))
+  }
+
+  @Test("what a disk is asked to forget is forgotten by its device, and nothing behind the disk")
+  func forgetting() throws {
+    let (file, device) = make(punches: true)
+    let disk = DeviceDisk(device, sizeBytes: 256 << 10, punches: true)
+    try disk.forgetCached(ByteRange(offset: 192 << 10, length: 1 << 30))
+    try disk.forgetCached(ByteRange(offset: 256 << 10, length: 4096))
+    #expect(file.forgotten == [ByteRange(offset: 192 << 10, length: 64 << 10)])
   }
 }

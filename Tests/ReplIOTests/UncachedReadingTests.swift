@@ -25,7 +25,7 @@ import Testing
   }
 
   private func dropCache(_ file: PosixFile) throws {
-    try file.dropCache(ByteRange(offset: 0, length: Int64(Self.size)))
+    try file.forgetCached(ByteRange(offset: 0, length: Int64(Self.size)))
   }
 
   @Test("what is not cached is read past the cache and stays out of it, what is cached comes from there")

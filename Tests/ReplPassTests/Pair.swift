@@ -32,6 +32,8 @@ final class MemoryDisk: BlockReadable {
     }
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     offset < sizeBytes ? ByteRange(offset: offset, length: sizeBytes - offset) : nil
   }

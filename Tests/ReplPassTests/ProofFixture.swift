@@ -39,6 +39,8 @@ final class TrickyDisk: BlockReadable {
     }
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     guard offset < sizeBytes else { return nil }
     guard let hidden, offset < hidden.upperBound else {

@@ -22,6 +22,8 @@ final class HoledDisk: BlockReadable {
     for index in buffer.indices { buffer[index] = holds(offset + Int64(index)) ? 9 : 0 }
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     guard let range = ranges.first(where: { $0.end > offset }) else { return nil }
     let start = max(range.offset, offset)

@@ -20,6 +20,8 @@ private final class MostlyHole: BlockReadable {
     buffer.initializeMemory(as: UInt8.self, repeating: 7)
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     allocated.first { $0.end > offset }
   }

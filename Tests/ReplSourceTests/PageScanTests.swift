@@ -29,6 +29,8 @@ private final class HoleyDisk: BlockReadable {
     }
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     for range in allocated where range.end > offset {
       let start = max(range.offset, offset)
@@ -227,6 +229,8 @@ private final class BrokenDisk: BlockReadable {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(IOError) {
     throw IOError(.system(5), "read", path: "disk.vmdk", offsetBytes: offset)
   }
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     try disk.allocatedRange(atOrAfter: offset)
   }
@@ -246,6 +250,8 @@ private final class CountingDisk: BlockReadable {
     buffer.initializeMemory(as: UInt8.self, repeating: 0)
     reads.withLock { $0 += 1 }
   }
+
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
 
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     offset < sizeBytes ? ByteRange(offset: offset, length: sizeBytes - offset) : nil

@@ -116,6 +116,7 @@ private final class BadFile: StorageFile {
   }
 
   func currentSizeBytes() throws(IOError) -> Int64 { try inner.currentSizeBytes() }
+  func forgetCached(_ range: ByteRange) throws(IOError) { try inner.forgetCached(range) }
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     try inner.allocatedRange(atOrAfter: offset)
   }

@@ -31,6 +31,8 @@ final class MemoryFile: StorageFile {
     }
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     offset < sizeBytes ? ByteRange(offset: offset, length: sizeBytes - offset) : nil
   }
@@ -63,6 +65,8 @@ final class CountingFile: StorageFile {
     count.add(1, ordering: .relaxed)
     try file.read(into: buffer, at: offset)
   }
+
+  func forgetCached(_ range: ByteRange) throws(IOError) { try file.forgetCached(range) }
 
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     try file.allocatedRange(atOrAfter: offset)

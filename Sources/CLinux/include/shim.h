@@ -20,9 +20,6 @@ int repl_reserve(int fd, int64_t offset, int64_t length);
 // O_DIRECT hides behind _GNU_SOURCE: opens beneath the directory and reads once, past the cache; -1 with errno.
 int repl_read_directly(int directory, const char *name, void *buffer, size_t length, int64_t offset);
 
-// posix_fadvise's POSIX_FADV_DONTNEED: what was synced is read from the storage the next time.
-void repl_drop_cache(int fd, int64_t offset, int64_t length);
-
 // lseek's SEEK_DATA and SEEK_HOLE hide behind _GNU_SOURCE.
 int64_t repl_seek_data(int fd, int64_t offset);
 int64_t repl_seek_hole(int fd, int64_t offset);

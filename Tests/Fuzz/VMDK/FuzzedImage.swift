@@ -111,6 +111,8 @@ final class FuzzedFile: StorageFile {
     }
   }
 
+  func forgetCached(_ range: ByteRange) throws(IOError) {}
+
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     offset < sizeBytes ? ByteRange(offset: offset, length: sizeBytes - offset) : nil
   }
