@@ -151,7 +151,13 @@ public final class PosixDirectory: StorageDirectory {
   public func freeBytes() throws(IOError) -> Int64 {
     var status = statvfs()
     guard fstatvfs(descriptor, &status) == 0 else { throw .current("query free space", path: path) }
-    return Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    return Self.freeBytes(blocks: UInt64(status.f_bavail), blockBytes: UInt64(status.f_frsize))
+  }
+
+  /// A filesystem without a limit says so by the largest number that it can.
+  static func freeBytes(blocks: UInt64, blockBytes: UInt64) -> Int64 {
+    let (bytes, isOverflow) = blocks.multipliedReportingOverflow(by: blockBytes)
+    return isOverflow ? .max : Int64(clamping: bytes)
   }
 
   public func tryLock(_ name: String) throws(IOError) -> FileLock? {

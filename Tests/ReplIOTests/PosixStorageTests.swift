@@ -1,7 +1,8 @@
 import Foundation
-import ReplIO
 import ReplModel
 import Testing
+
+@testable import ReplIO
 
 /// A folder that is removed afterwards.
 final class Scratch {
@@ -19,6 +20,13 @@ final class Scratch {
 }
 
 @Suite struct PosixStorageTests {
+  @Test("free space that is without a limit, or more than can be counted, is the most that can be")
+  func freeSpace() {
+    #expect(PosixDirectory.freeBytes(blocks: 1 << 40, blockBytes: 4096) == 1 << 52)
+    #expect(PosixDirectory.freeBytes(blocks: .max, blockBytes: 4096) == .max)
+    #expect(PosixDirectory.freeBytes(blocks: 1 << 52, blockBytes: 4096) == .max)
+  }
+
   @Test("a replaced file is there whole, with mode 0600, and nothing is left beside it")
   func replace() throws {
     let scratch = try Scratch()
