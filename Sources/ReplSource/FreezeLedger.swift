@@ -72,11 +72,13 @@ final class FreezeLedger: Sendable {
       try forget()
     }
 
-    /// Removes the record, when there is one, and the lock file.
+    /// Removes the record and the lock file, when there are any: a freeze that owes nothing is written more
+    /// than once.
     func forget() throws(IOError) {
-      let name = tag.description + recordSuffix
-      if try ledger.directory.contains(name) { try ledger.directory.removeFile(name) }
-      try ledger.directory.removeFile(tag.description + lockSuffix)
+      for name in [tag.description + recordSuffix, tag.description + lockSuffix]
+      where try ledger.directory.contains(name) {
+        try ledger.directory.removeFile(name)
+      }
       try ledger.directory.sync()
     }
   }

@@ -50,6 +50,19 @@ import Testing
     #expect(FreezeTag(fields.last ?? "") != nil)
   }
 
+  @Test(
+    "a powered-off VM with hooks, of either kind or both, is frozen and released, and nothing is left",
+    arguments: [(true, false), (false, true), (true, true)])
+  func hooksAlone(hasPre: Bool, hasPost: Bool) async throws {
+    let lab = try FreezeLab()
+    let settings = FreezeSettings(
+      provider: .none, preFreeze: hasPre ? try lab.command() : nil,
+      postThaw: hasPost ? try lab.command() : nil)
+    for _ in 0..<2 { _ = try await lab.release(try await lab.take(settings)) }
+    let once = (hasPre ? ["pre-freeze"] : []) + (hasPost ? ["post-thaw"] : [])
+    #expect(lab.log == once + once && lab.ledger == [])
+  }
+
   @Test("a pre-freeze hook that fails: no pass, and the post-thaw hook runs all the same")
   func preFreezeFails() async throws {
     let lab = try FreezeLab()
