@@ -8,9 +8,13 @@ struct CloneFolder {
   let parent: PosixDirectory
   let tag: FreezeTag
 
-  /// Opens the folder; never through a symbolic link beneath `root`.
   init(_ place: FreezeRecord.CloneFolder, _ tag: FreezeTag) throws(IOError) {
     self.tag = tag
+    parent = try Self.parent(place)
+  }
+
+  /// Opens the folder; never through a symbolic link beneath `root`.
+  static func parent(_ place: FreezeRecord.CloneFolder) throws(IOError) -> PosixDirectory {
     var directory = try PosixDirectory(path: place.root)
     for name in place.name.split(separator: "/") {
       guard let next = try directory.openDirectory(String(name)) as? PosixDirectory else {
@@ -18,7 +22,7 @@ struct CloneFolder {
       }
       directory = next
     }
-    parent = directory
+    return directory
   }
 
   /// The directory of a file of the view.
@@ -39,13 +43,20 @@ struct CloneFolder {
     return made
   }
 
-  /// Removes the clones and, when nothing else lies there, the directory.
+  /// Removes the clones and, when nothing else lies there, the directory. Durable when it returns: whoever
+  /// strikes the folder out of a record then must not have to fear that a power cut brings it back.
   /// - Returns: the names of files that are not ours.
   func remove() throws(IOError) -> [String] {
-    guard try parent.contains(tag.directoryName) else { return [] }
-    guard let directory = try parent.openDirectory(tag.directoryName) as? PosixDirectory else { return [] }
+    guard try parent.contains(tag.directoryName),
+      let directory = try parent.openDirectory(tag.directoryName) as? PosixDirectory
+    else {
+      // It may have been removed a moment ago, by a process that was killed then.
+      try parent.sync()
+      return []
+    }
     let foreign = try removeClones(in: directory)
-    if foreign.isEmpty { try parent.removeDirectory(tag.directoryName) }
+    if foreign.isEmpty { try parent.removeDirectory(tag.directoryName) } else { try directory.sync() }
+    try parent.sync()
     return foreign
   }
 

@@ -21,7 +21,8 @@ extension ViewFreezer {
     for tag in tags where !ending.hasBegun {
       reports += undo(tag, requests, onlyOf: nil, report).map(\.report)
     }
-    for request in requests { reports += undeclared(request, report) }
+    var seen: Set<String> = []
+    for request in requests { reports += undeclared(request, &seen, report) }
     return reports
   }
 
@@ -139,68 +140,6 @@ extension ViewFreezer {
     report(FreezeEvent(.error, "\(error)"))
     let left = LeftoverReport(vmxPath: path, tag: tag.description, isRemoved: false, text: "\(error)")
     return Undone(report: left, isBlocking: isBlocking, error: error)
-  }
-
-  // MARK: What the ledger does not name
-
-  /// None should exist: the ledger is written first. A lost state directory leaves some, which then carry
-  /// another installation and are nobody's but the operator's.
-  private func undeclared(
-    _ request: ViewRequest, _ report: @escaping @Sendable (FreezeEvent) -> Void
-  ) -> [LeftoverReport] {
-    // A folder that cannot be read is the next freeze's to report.
-    guard let folder = try? SourceFolder(vmxPath: request.vmxPath) else { return [] }
-    var reports: [LeftoverReport] = []
-    // The same.
-    let names = (try? folder.directory.entryNames()) ?? []
-    for name in names {
-      guard let tag = FreezeTag(directoryName: name), tag.installation == ledger.installation else {
-        continue
-      }
-      // After the listing: a freeze that lives now and was begun before it has its record.
-      guard !isKnown(tag) else { continue }
-      reports.append(removeUndeclared(tag, in: folder, report))
-    }
-    // A list that does not parse is the provider's to report.
-    if let list = try? SnapshotList(of: folder) {
-      for name in list.names {
-        guard let tag = FreezeTag(name), tag.installation == ledger.installation, !isKnown(tag) else {
-          continue
-        }
-        let text =
-          "\(request.vmxPath): the snapshot \(tag) is ours, but no freeze of that name is known: remove it"
-        report(FreezeEvent(.error, text))
-        reports.append(
-          LeftoverReport(vmxPath: request.vmxPath, tag: "\(tag)", isRemoved: false, text: text))
-      }
-    }
-    return reports
-  }
-
-  private func isKnown(_ tag: FreezeTag) -> Bool {
-    // A ledger that cannot be read knows everything: nothing is removed then.
-    (try? ledger.contains(tag)) != false
-  }
-
-  private func removeUndeclared(
-    _ tag: FreezeTag, in folder: SourceFolder, _ report: @escaping @Sendable (FreezeEvent) -> Void
-  ) -> LeftoverReport {
-    let path = "\(folder.directory.path)/\(tag.directoryName)"
-    var text = "\(path): clones of a freeze that is not in the ledger were removed"
-    var isRemoved = true
-    do throws(IOError) {
-      let place = FreezeRecord.CloneFolder(root: folder.directory.path, name: "", inode: 0)
-      let foreign = try CloneFolder(place, tag).remove()
-      if !foreign.isEmpty {
-        isRemoved = false
-        text = "\(FreezeUndo.foreign(foreign, in: path).error)"
-      }
-    } catch {
-      isRemoved = false
-      text = "\(path): clones of a freeze that is not in the ledger cannot be removed: \(error)"
-    }
-    report(FreezeEvent(isRemoved ? .warning : .error, text))
-    return LeftoverReport(vmxPath: folder.vmxPath, tag: "\(tag)", isRemoved: isRemoved, text: text)
   }
 }
 

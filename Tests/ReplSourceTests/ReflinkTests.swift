@@ -22,6 +22,13 @@ final class LoopMount: Sendable {
     try await SystemTool.run("mount", "-o", "loop", image, path)
   }
 
+  /// What was not synced is lost; the filesystem is as a machine finds it that lost its power.
+  func cutPower() async throws {
+    try await SystemTool.run("xfs_io", "-x", "-c", "shutdown", path)
+    try await SystemTool.run("umount", path)
+    try await SystemTool.run("mount", "-o", "loop", image, path)
+  }
+
   deinit {
     umount2(path, 2 /* MNT_DETACH */)
     rmdir(path)
@@ -216,6 +223,47 @@ final class LoopMount: Sendable {
     try #require(rename("\(lab.folder.path)-away", lab.folder.path) == 0)
     reports = try await NamedThread.run("clean") { freezer.clean([]) }
     #expect(reports.map(\.isRemoved) == [true] && lab.tagged == [])
+  }
+
+  @Test(
+    "a power cut after the release does not bring the clones back, which no record names any more",
+    .needsMount("mkfs.xfs", "xfs_io"))
+  func powerCut() async throws {
+    let mount = try await LoopMount(["mkfs.xfs", "-q", "-m", "reflink=1"])
+    let (state, folder) = (try PrimaryFolder(), try PrimaryFolder(in: mount.path))
+    usleep(30_000)
+    let freezer = try state.freezer()
+    let request = ViewRequest(vmxPath: folder.vmxPath, freeze: reflink)
+    var view: VMView? = try await NamedThread.run("freeze") { try freezer.take(request) }
+    let clones = ".\(try #require(try freezer.ledger.tags().first))"
+    #expect(try PosixDirectory(path: folder.path).entryNames().contains(clones))
+    // As the kernel does by itself sooner or later.
+    try await SystemTool.run("sync", "-f", mount.path)
+    _ = try view?.release()
+    // Its files are on what is unmounted now.
+    view = nil
+    try await mount.cutPower()
+    let left = try PosixDirectory(path: folder.path).entryNames()
+    #expect(try freezer.ledger.tags() == [] && !left.contains { $0.contains("vmrepl") }, "\(left)")
+  }
+
+  @Test("clones that no record names are found in the folders of all disks", .needsMount("mkfs.xfs"))
+  func undeclared() async throws {
+    let mount = try await LoopMount(["mkfs.xfs", "-q", "-m", "reflink=1"])
+    let elsewhere = try PrimaryFolder(disks: ["far"], in: mount.path)
+    let lab = try lab(
+      mount, extra: "scsi0:7.present = \"TRUE\"\nscsi0:7.fileName = \"/vmfs/volumes/ds/far.vmdk\"\n")
+    let tag = FreezeTag(installation: lab.freezer.ledger.installation)
+    for folder in [lab.folder, elsewhere] {
+      try #require(mkdir("\(folder.path)/\(tag.directoryName)", 0o700) == 0)
+      try folder.write("\(tag.directoryName)/\(tag.cloneName(0))", [1])
+    }
+    var request = lab.request(reflink)
+    request.opening = DiskOpening(
+      mappings: [PathMapping(prefix: "/vmfs/volumes/ds", directory: elsewhere.path)])
+    #expect(try await lab.clean([request, request]).map(\.isRemoved) == [true, true])
+    let left = try PosixDirectory(path: elsewhere.path).entryNames()
+    #expect(lab.tagged == [] && !left.contains(tag.directoryName), "\(left)")
   }
 
   @Test("a filesystem that shares no blocks is named, with what to do")
