@@ -29,7 +29,13 @@ struct CommandProvider: FreezeProvider {
   mutating func freeze(_ record: inout FreezeRecord, _ steps: FreezeSteps) throws(SourceError) {
     frozenAt = steps.time.wallTime()
     defer { record.mayBeTaking = false }
-    printed = try steps.commands.run(steps.commands.filled(take), .take)
+    do throws(SourceError) {
+      printed = try steps.commands.run(steps.commands.filled(take), .take)
+    } catch {
+      // Ended here, perhaps not there: the command may be one end of a connection to the storage.
+      record.mayComeLate = true
+      throw error
+    }
   }
 
   func open(_ record: inout FreezeRecord, _ steps: FreezeSteps) throws(SourceError) -> FrozenDisks {

@@ -52,6 +52,9 @@ struct FreezeRecord: Codable, Hashable, Sendable {
   var release: Command?
   /// The take command is not known to have ended, so what it makes may come after a release.
   var mayBeTaking = false
+  /// The take command failed or was cut off, and the storage may go on with it by itself: what it makes is
+  /// released once more before the next freeze. Absent in records of earlier versions.
+  var mayComeLate: Bool?
 
   init(
     tag: FreezeTag, vmxPath: String, vm: VMID, displayName: String, provider: String, begunAt: WallTime

@@ -31,7 +31,8 @@ struct FreezeUndo {
     if let command = record.release {
       do throws(SourceError) {
         try commands.run(command, .release)
-        record.release = nil
+        // Once more before the next freeze, as the snapshot of a create command below.
+        if record.mayComeLate == true { record.mayComeLate = nil } else { record.release = nil }
       } catch { left.append(Leftover(isBlocking: true, error: error)) }
     }
     if let snapshot = record.snapshot {

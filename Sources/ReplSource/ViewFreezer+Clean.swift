@@ -54,6 +54,7 @@ extension ViewFreezer {
       if isKept(record, requests) { return [] }
       if let path = Self.placeNow(of: record, requests.map(\.vmxPath)) { record.follow(to: path) }
       StrayCommand.settle(tag: record.tag, taking: record.mayBeTaking)
+      if record.mayBeTaking { record.mayComeLate = true }
       record.mayBeTaking = false
       let commands = FreezeCommands(record, time: time, ending: ending, report: report)
       if let request = requests.first(where: { $0.vmxPath == record.vmxPath }) {

@@ -80,10 +80,42 @@ import Testing
     #expect(lab.log == ["pre-freeze", "post-thaw", "release"] && lab.ledger == [])
   }
 
-  @Test("a take that fails or lies: the guest is thawed, and the release runs")
+  @Test("a take that fails: the guest is thawed, and the release runs, once more before the next freeze")
   func takeFails() async throws {
+    let lab = try FreezeLab()
+    let error = try await lab.refusal(try settings(lab, take: "echo no space >&2; exit 5"))
+    #expect("\(error)".contains("no space") && "\(error)".contains("freeze.take"), "\(error)")
+    #expect(lab.log == ["pre-freeze", "take", "post-thaw", "release"] && lab.records.count == 1)
+    _ = try await lab.release(try await lab.take(try settings(lab)))
+    #expect(lab.log.dropFirst(4) == ["release", "pre-freeze", "take", "post-thaw", "release"])
+    #expect(lab.ledger == [] && lab.mounted == [])
+  }
+
+  @Test("what a storage makes after its take was cut off is released before the next freeze")
+  func takeComesLate() async throws {
+    let lab = try FreezeLab()
+    // The other end of a connection: no part of the command that is killed, and later than the release.
+    let released = "\(lab.folder.path)/state/released"
+    let late =
+      "env -i PATH=/usr/bin:/bin setsid sh -c \"until [ -e '\(released)' ]; do sleep 0.05; done; "
+      + "mkdir '\(lab.mounts)/$5'\" >/dev/null 2>&1 & sleep 60"
+    var settings = try settings(lab)
+    settings.provider = .command(
+      take: try lab.command(late, deadline: 0.5),
+      release: try lab.command("rm -rf '\(lab.mounts)'/$5; touch '\(released)'"))
+    _ = try await lab.refusal(settings)
+    #expect(lab.records.count == 1)
+    let end = Date().addingTimeInterval(60)
+    while lab.mounted == [], Date() < end { try await Task.sleep(for: .milliseconds(10)) }
+    #expect(lab.mounted.count == 1)
+    _ = try await lab.release(try await lab.take(try self.settings(lab)))
+    #expect(lab.mounted == [] && lab.ledger == [])
+  }
+
+  @Test("a take that lies: the guest is thawed, and the release runs")
+  func takeLies() async throws {
     for (script, words) in [
-      ("echo no space >&2; exit 5", "no space"), ("echo relative", "absolute path"),
+      ("echo relative", "absolute path"),
       ("echo /a; echo /b", "one line"), ("echo /no/such/folder", "/no/such/folder"),
       ("echo \"$3\"", "live folder"), ("", "absolute path"),
     ] {
@@ -147,7 +179,7 @@ import Testing
     let error = try await refusal
     #expect(error.remedy == .retryPass && "\(error)".contains("told to end"), "\(error)")
     #expect(Date().timeIntervalSince(began) < 200 && !lab.freezer.isGuestHeld)
-    #expect(lab.log == ["pre-freeze", "take", "post-thaw", "release"] && lab.ledger == [])
+    #expect(lab.log == ["pre-freeze", "take", "post-thaw", "release"] && lab.records.count == 1)
     // Nor is another one begun.
     _ = try await lab.refusal(settings)
     #expect(!lab.log.dropFirst(4).contains("pre-freeze"))
