@@ -96,10 +96,16 @@ struct CommandProvider: FreezeProvider {
       if live == directory {
         mappings.append(PathMapping(prefix: mapping.prefix, directory: frozen))
       } else if live.hasPrefix(directory == "/" ? "/" : directory + "/") {
-        let rest = live.dropFirst(directory == "/" ? 0 : directory.count)
-        mappings.append(PathMapping(prefix: mapping.prefix + rest, directory: frozen))
+        let rest = live.dropFirst(directory == "/" ? 1 : directory.count + 1)
+        mappings.append(PathMapping(prefix: Self.joined(mapping.prefix, rest), directory: frozen))
       }
     }
     return DiskOpening(mappings: mappings)
+  }
+
+  /// A datastore's name is parted from what follows by a space: `[datastore1] web01`.
+  private static func joined(_ prefix: String, _ rest: Substring) -> String {
+    if prefix.hasSuffix("]") { return "\(prefix) \(rest)" }
+    return prefix.hasSuffix("/") ? "\(prefix)\(rest)" : "\(prefix)/\(rest)"
   }
 }

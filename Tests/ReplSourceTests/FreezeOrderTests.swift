@@ -2,6 +2,7 @@ import Foundation
 import ReplCommand
 import ReplIO
 import ReplModel
+import ReplVMDK
 import Testing
 
 @testable import ReplSource
@@ -223,6 +224,23 @@ import Testing
     let third = try await lab.take(bare)
     #expect(third.label == .crashConsistent)
     _ = try await lab.release(third)
+  }
+
+  @Test(
+    "a disk that is named by its datastore is read from the frozen folder", arguments: ["[ds1]", "/vmfs/ds1"])
+  func datastore(prefix: String) async throws {
+    let lab = try FreezeLab()
+    let folder = lab.folder.path.split(separator: "/").last ?? ""
+    let name = "\(prefix)\(prefix.hasSuffix("]") ? " " : "/")\(folder)/data.vmdk"
+    let vmx = try String(contentsOfFile: lab.folder.vmxPath, encoding: .utf8)
+    try lab.folder.write("web.vmx", Array(vmx.replacing("\"data.vmdk\"", with: "\"\(name)\"").utf8))
+    let opening = DiskOpening(mappings: [PathMapping(prefix: prefix, directory: "/tmp")])
+    let view = try await lab.take(
+      ViewRequest(vmxPath: lab.folder.vmxPath, freeze: try settings(lab), opening: opening))
+    try lab.folder.write("data-flat.vmdk", [UInt8](repeating: 9, count: 1 << 20))
+    #expect(try view.disks.count == 2 && firstBytes(of: view, disk: 1).allSatisfy { $0 == 7 })
+    _ = try await lab.release(view)
+    #expect(lab.ledger == [])
   }
 
   @Test("the frozen folder is what is read, and a change there abandons the pass")
