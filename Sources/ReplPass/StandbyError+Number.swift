@@ -16,7 +16,7 @@ extension StandbyError {
     case .keyMissing: .keyMissing
     case .damagedBatch, .damagedFile: .damaged
     case .countMismatch, .rootMismatch: .rootMismatch
-    case .outOfSpace, .doesNotFit, .journalFull: .outOfSpace
+    case .outOfSpace, .doesNotFit, .journalFull, .catalogFull: .outOfSpace
     case .diverged: .diverged
     case .storage, .inUse, .digest, .catalogDamaged, .journalDamaged, .newerFormat, .storeMissing,
       .filesRefused, .otherStore, .storageUnfit, .deviceRefused:

@@ -2,7 +2,10 @@ import ReplModel
 
 extension Catalog {
   /// Enters damage that waits for a repair; what waited before on these disks is replaced.
-  mutating func mark(_ damage: [PointReference: [DiskDamage]], replacing disks: Set<DiskID>) {
+  mutating func mark(_ found: [PointReference: [DiskDamage]], replacing disks: Set<DiskID>) {
+    // Many disks and points that are badly damaged would make a catalog of lists.
+    let isTooMuch = found.values.joined().reduce(0) { $0 + $1.pages.count } > Limits.damagedRangesInAll
+    let damage = isTooMuch ? found.mapValues { $0.map(\.unlisted) } : found
     for index in kept.indices {
       kept[index].damage.removeAll { disks.contains($0.disk) && $0.waitsForRepair == true }
       kept[index].damage += damage[kept[index].reference] ?? []
@@ -45,9 +48,14 @@ extension KeptPoint {
 }
 
 extension DiskDamage {
+  fileprivate var unlisted: DiskDamage {
+    DiskDamage(disk: disk, pages: [], pageCount: pageCount, detail: detail, waitsForRepair: waitsForRepair)
+  }
+
   /// Those of the lost pages that are meant here; all of them where not every page is listed.
   fileprivate func lostPart(_ lost: PageRangeList) -> PageRangeList {
     let listed = PageRangeList(pages)
-    return pages.count < Limits.damagedRanges ? lost.intersection(listed) : lost
+    let isComplete = !pages.isEmpty && pages.count < Limits.damagedRanges
+    return isComplete ? lost.intersection(listed) : lost
   }
 }

@@ -18,11 +18,14 @@ extension Catalog {
     return try decode(bytes, path: "\(directory.path)/\(StandbyLayout.catalog)")
   }
 
-  /// Replaces the catalog durably.
+  /// Replaces the catalog durably. Throws `.catalogFull` for one that could not be read again.
   func save(in directory: any StorageDirectory) throws(StandbyError) {
     let path = "\(directory.path)/\(StandbyLayout.catalog)"
     if let contradiction { preconditionFailure("a catalog that contradicts itself: \(contradiction)") }
     let bytes = try encode(path: path)
+    guard bytes.count <= Limits.catalogBytes else {
+      throw .catalogFull(path: path, neededBytes: bytes.count, limitBytes: Limits.catalogBytes)
+    }
     try storing { () throws(IOError) in try directory.replaceFile(StandbyLayout.catalog, with: bytes) }
   }
 

@@ -35,8 +35,8 @@ public struct KeptPoint: Sendable, Hashable, Codable {
 /// Pages of one disk that are lost.
 public struct DiskDamage: Sendable, Hashable, Codable {
   public let disk: DiskID
-  /// Ascending, at most `Limits.damagedRanges`; the rest is only counted. None, and none counted, where the
-  /// way back to the point is lost.
+  /// Ascending, at most `Limits.damagedRanges`, none where there is too much damage in all; the rest is only
+  /// counted. None, and none counted, where the way back to the point is lost.
   public let pages: [PageRange]
   public let pageCount: Int64
   /// What happened, for people.

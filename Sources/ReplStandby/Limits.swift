@@ -16,10 +16,14 @@ public enum Limits {
   static let recordFileHeaderBytes = 1 << 20
   /// VMware allows 4 controllers with at most 64 units of each kind; 256 disks is its limit for a VM.
   public static let disksPerVM = 256
-  /// A catalog with 256 disks and two points is below 1 MiB.
+  /// A catalog with 256 disks and two points is below 1 MiB; one with 32 disks and 400 points has 12 MiB.
   static let catalogBytes = 16 << 20
+  /// What a commit may make of a catalog: the rest is for what is written when something went wrong.
+  static let catalogCommitBytes = 12 << 20
   /// Facts of one disk: what a descriptor's data base may hold.
   static let factsPerDisk = 64
+  /// Their bytes. A descriptor that VMware wrote has about 400, the source's reader passes on at most 2 KiB.
+  static let factBytesPerDisk = 4 << 10
   /// Facts of all disks together: a commit record must hold them.
   static let factBytes = 256 << 10
   /// A display name in UTF-8: VMware's limit is 80 characters.
@@ -37,6 +41,8 @@ public enum Limits {
   static let chainAttempts = 16
   /// Ranges of damaged pages that a catalog lists for a disk of a point; more are counted.
   static let damagedRanges = 64
+  /// Such ranges of all disks and points together, about 3 MiB; beyond, none is listed.
+  static let damagedRangesInAll = 1 << 16
   /// Ranges of pages that are kept of one disk: more are joined. 256 disks of them are 16 MiB of JSON.
   static let listedRanges = 1024
   /// Checksummed list of wanted pages: all disks of a VM with as many ranges as can be.

@@ -65,12 +65,21 @@ public struct PassOffer: Sendable {
     guard Set(disks.map(\.slot)).count == disks.count else {
       throw .badOffer(detail: "two disks in one slot")
     }
+    for disk in disks where disk.facts.byteCount > Limits.factBytesPerDisk {
+      throw .badOffer(
+        detail: "\(disk.slot) has facts of \(disk.facts.byteCount) bytes, at most "
+          + "\(Limits.factBytesPerDisk) are allowed")
+    }
     let facts = disks.flatMap(\.facts.entries)
-    let factBytes = facts.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+    let factBytes = disks.reduce(0) { $0 + $1.facts.byteCount }
     guard facts.count <= disks.count * Limits.factsPerDisk, factBytes <= Limits.factBytes else {
       throw .badOffer(detail: "\(facts.count) facts of \(factBytes) bytes for \(disks.count) disks")
     }
   }
+}
+
+extension DiskFacts {
+  fileprivate var byteCount: Int { entries.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count } }
 }
 
 /// One batch as it came from the peer; nothing of it has been believed yet.

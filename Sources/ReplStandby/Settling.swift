@@ -264,11 +264,7 @@ final class Settling {
     // What is written here would take away a fence that somebody raised without the lock.
     try standby.checkFence()
     try standby.update { catalog in
-      catalog.keepFacts(before: disks)
-      catalog.kept.append(
-        KeptPoint(point: point, vmxHash: commit.vmxHash, nvramHash: commit.nvramHash, facts: []))
-      catalog.disks = disks
-      catalog.displayName = commit.displayName
+      catalog.take(commit, disks: disks)
       resolveWanted(&catalog)
     }
     for disk in readBackDisks { standby.store.clearSuspect(standby.suspicion(of: disk)) }

@@ -103,7 +103,7 @@ extension Standby {
     return sizes
   }
 
-  private func drop(_ references: Set<PointReference>) throws(StandbyError) {
+  func drop(_ references: Set<PointReference>) throws(StandbyError) {
     guard catalog.kept.contains(where: { references.contains($0.reference) }) else { return }
     try update { catalog in catalog.kept.removeAll { references.contains($0.reference) } }
   }

@@ -27,7 +27,8 @@ extension StandbyError {
       "disk \(disk): root \(found), expected \(expected): the pass cannot be committed"
     case .outOfSpace, .diverged, .inUse, .storage, .digest, .catalogDamaged, .journalDamaged, .newerFormat,
       .storeMissing, .duplicateVM, .filesRefused, .passEnded, .readingAgain, .pointLost, .pointRefused,
-      .notRepaired, .otherStore, .storageUnfit, .doesNotFit, .journalFull, .deviceRefused:
+      .notRepaired, .otherStore, .storageUnfit, .doesNotFit, .journalFull, .deviceRefused,
+      .catalogFull:
       storageDescription
     }
   }
@@ -51,6 +52,10 @@ extension StandbyError {
     case .journalFull(let path, let needed, let budget):
       "\(path): the journal of this pass would have \(needed) bytes, its budget is \(budget): nothing was "
         + "changed; free space on the store or raise journal_budget; replication goes on by itself"
+    case .catalogFull(let path, let needed, let limit):
+      "\(path): it would have \(needed) bytes, at most \(limit) are allowed, and no recovery point may be "
+        + "dropped for it: nothing was changed; keep fewer points (retention), drop some (repl-receiver "
+        + "points drop), or wait until they are older than the floor"
     default: preconditionFailure("described above")
     }
   }
@@ -89,7 +94,7 @@ extension StandbyError {
     case .readingAgain(let disk, let done, let total):
       "disk \(disk): its first copy was cut off by a crash and is read again, \(done) of \(total) bytes so "
         + "far: it goes on by itself"
-    case .otherStore, .storageUnfit, .doesNotFit, .journalFull, .deviceRefused: placeDescription
+    case .otherStore, .storageUnfit, .doesNotFit, .journalFull, .deviceRefused, .catalogFull: placeDescription
     default: preconditionFailure("described above")
     }
   }

@@ -33,6 +33,8 @@ public enum StandbyError: ActionableError {
   case storage(IOError)
   case digest(DigestError)
   case catalogDamaged(path: String, detail: String)
+  /// What is to be known of all kept points has become too much for one catalog. Nothing was changed.
+  case catalogFull(path: String, neededBytes: Int, limitBytes: Int)
   case journalDamaged(path: String, detail: String)
   case newerFormat(path: String, found: Int, supported: Int)
   case storeMissing(path: String)
