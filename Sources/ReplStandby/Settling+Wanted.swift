@@ -25,15 +25,18 @@ extension Settling {
   /// wrote to a disk of which a sync has failed. Throws when the latter are not there.
   func readBack() throws(StandbyError) {
     for (index, disk) in header.disks.enumerated() {
-      guard let member = point.disk(disk.disk), let map = standby.trustedMap(of: member, at: point) else {
-        continue
-      }
+      guard let member = point.disk(disk.disk) else { continue }
+      let map = standby.trustedMap(of: member, at: point)
       if isSuspect(disk.disk) {
-        let report = try readBack(try journalledPages(of: index), member, map)
-        guard report.isClean else { throw Self.notKept(report, path: standby.path) }
+        if let map {
+          let report = try readBack(try journalledPages(of: index), member, map)
+          if !report.isClean { throw notKept(Self.text(report)) }
+        } else if let page = try JournalReadBack(settling: self, index: index).run() {
+          throw notKept("page \(page) of disk \(disk.disk) is not what was written")
+        }
         readBackDisks.insert(disk.disk)
       }
-      guard let entry = wanted.disk(disk.disk) else { continue }
+      guard let map, let entry = wanted.disk(disk.disk) else { continue }
       let report = try readBack(entry.pages, member, map)
       if !report.isClean { stillWrong[disk.disk] = report }
     }
@@ -66,13 +69,15 @@ extension Settling {
     return all
   }
 
-  private static func notKept(_ report: VerifyReport, path: String) -> StandbyError {
-    let found =
-      report.differing.first.map { "page \($0) of disk \(report.disk) is not what was written" }
+  private static func text(_ report: VerifyReport) -> String {
+    report.differing.first.map { "page \($0) of disk \(report.disk) is not what was written" }
       ?? report.unreadable.first?.cause ?? "disk \(report.disk) cannot be read"
-    return .storage(
+  }
+
+  private func notKept(_ found: String) -> StandbyError {
+    .storage(
       IOError(
-        .damaged, "read back", path: path,
+        .damaged, "read back", path: standby.path,
         detail: "after a sync that failed, \(found): the storage does not keep what is written; the point is "
           + "not settled before it does"))
   }

@@ -50,7 +50,7 @@ import Testing
 }
 
 /// A range that cannot be read after so many times that it can.
-private final class BadRange: Sendable {
+final class BadRange: Sendable {
   let bytes: ByteRange
   private let goodReads: Mutex<Int>
 
@@ -70,26 +70,30 @@ private final class BadRange: Sendable {
   }
 }
 
-/// A directory in which the first disk of every standby has a range that cannot be read.
-private final class BadDirectory: StorageDirectory {
+/// A directory in which files of one name, the first disk's unless said otherwise, have a range that cannot be
+/// read.
+final class BadDirectory: StorageDirectory {
   private let inner: any StorageDirectory
   private let bad: BadRange
+  private let suffix: String
 
-  init(_ inner: any StorageDirectory, _ bad: BadRange) { (self.inner, self.bad) = (inner, bad) }
+  init(_ inner: any StorageDirectory, _ bad: BadRange, suffix: String = "scsi0-0-flat.vmdk") {
+    (self.inner, self.bad, self.suffix) = (inner, bad, suffix)
+  }
 
   var path: String { inner.path }
 
   func openFile(_ name: String, _ access: FileAccess) throws(IOError) -> any StorageFile {
     let file = try inner.openFile(name, access)
-    return name == "scsi0-0-flat.vmdk" ? BadFile(file, bad) : file
+    return name.hasSuffix(suffix) ? BadFile(file, bad) : file
   }
 
   func openDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
-    BadDirectory(try inner.openDirectory(name), bad)
+    BadDirectory(try inner.openDirectory(name), bad, suffix: suffix)
   }
 
   func createDirectory(_ name: String) throws(IOError) -> any StorageDirectory {
-    BadDirectory(try inner.createDirectory(name), bad)
+    BadDirectory(try inner.createDirectory(name), bad, suffix: suffix)
   }
 
   func contains(_ name: String) throws(IOError) -> Bool { try inner.contains(name) }
