@@ -25,7 +25,7 @@ extension IncomingPass {
         let reference = record.point.reference
         try (target as? SeedingDisk)?.finish(at: reference, pass: offer.pass, root: claim.root)
       }
-      droppedForSpace += try standby.makeCatalogRoom(for: record)
+      try standby.makeCatalogRoom(for: record)
       // Makes room where there is none, and with points their files go: looked for after that.
       try checkSpace()
       try checkFiles(record)

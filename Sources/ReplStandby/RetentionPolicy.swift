@@ -39,7 +39,7 @@ public enum DropReason: String, Sendable, Hashable, Codable {
   case crowded
   /// The budget for undo files is used up.
   case budget
-  /// The store has no room for what comes.
+  /// The store, or the catalog, has no room for what comes.
   case space
   /// A disk came back, and its first copy overwrites what the point needs of it.
   case returned

@@ -2,10 +2,10 @@ import ReplIO
 import ReplModel
 
 extension Standby {
-  /// Drops the oldest points that may go until the catalog with the point of `record` is not too large, and
-  /// answers them. Throws `.catalogFull` when there are not enough of those; then nothing was dropped.
-  func makeCatalogRoom(for record: CommitRecord) throws(StandbyError) -> [PointReference] {
-    guard try mayBeTooLarge(with: record) else { return [] }
+  /// Drops the oldest points that may go until the catalog with the point of `record` is not too large.
+  /// Throws `.catalogFull` when there are not enough of those; then nothing was dropped.
+  func makeCatalogRoom(for record: CommitRecord) throws(StandbyError) {
+    guard try mayBeTooLarge(with: record) else { return }
     let coming = next(with: record)
     var needed = try RecordJSON.encode(coming).count
     var dropped: [PointReference] = []
@@ -20,11 +20,11 @@ extension Standby {
         path: "\(home.privateDirectory.path)/\(StandbyLayout.catalog)", neededBytes: needed,
         limitBytes: Limits.catalogCommitBytes)
     }
-    if dropped.isEmpty { return [] }
+    if dropped.isEmpty { return }
     try drop(Set(dropped))
     withExtendedLifetime(lock) {}
+    droppedInPass += dropped.map { ($0, .space) }
     try tidyUndoFiles()
-    return dropped
   }
 
   /// By what is cheap to know: most catalogs are far from it.
