@@ -77,8 +77,8 @@ struct EventLog {
   }
 
   private static let overBudgetAdvice =
-    "only the oldest point gives space back, and it must stay (pinned, being read, younger than the floor, or "
-    + "the newest that is sound): unpin or drop it, raise retention.budget, or lower retention.floor"
+    "only the oldest point gives space back, and it must stay (pinned, being read, younger than the floor, "
+    + "or the newest that is sound): unpin or drop it, raise retention.budget, or lower retention.floor"
 
   private func write(_ vm: String, _ outcome: VerifyOutcome, endsRound: Bool) {
     let differing = outcome.reports.reduce(0) { $0 + $1.differingCount }

@@ -209,6 +209,27 @@ import Testing
     }
   }
 
+  @Test(
+    "a disk that comes back ends no point younger than the floor: it waits, and the VM goes on without it")
+  func comesBack() throws {
+    var vm = AddedDisk()
+    let pair = try Pair()
+    defer { pair.end() }
+    _ = try pair.pass(vm.disks)
+    vm.change(1)
+    _ = try pair.pass(vm.first)
+    let before = try pair.bytes(of: two)
+    for round in 2...3 {
+      vm.change(UInt64(round))
+      let report = try pair.pass(vm.disks)
+      #expect(report.point.disks.map(\.disk) == [one] && report.deferred == [two], "round \(round)")
+      let error = try #require(throws: PassError.self) { try pair.seed(vm.disks) }
+      #expect("\(error)".contains("recovery points 1.1 need"), "\(error)")
+    }
+    #expect(try pair.catalog?.points.count == 4 && pair.catalog?.disk(two)?.state == .detached)
+    #expect(try pair.bytes(of: two) == before)
+  }
+
   @Test("a seed of a disk that the point holds, or of a VM without a point, is refused with its number")
   func notSeeding() throws {
     let vm = AddedDisk()

@@ -40,7 +40,7 @@ import Testing
   }
 
   @Test(
-    "a disk that comes back ends no point that is pinned, being read or younger than the floor, and says which",
+    "a disk that comes back ends no point that is pinned, read or younger than the floor: it is refused",
     arguments: ["pinned", "read", "young", "free"])
   func returningDisk(_ why: String) throws {
     let policy = RetentionPolicy(
