@@ -60,7 +60,10 @@ struct Stores: Sendable {
       options: StoreOptions(
         traits: traits, journalBudgetBytes: config.journalBudgetBytes, devices: devices,
         reopen: { () throws(StandbyError) in try Self.root(store.path, punchesHoles: punchesHoles) }),
-      retention: { vm, name in RetentionPolicy(config.retention(of: vm, called: name)) })
+      retention: { standby in
+        RetentionPolicy(
+          config.retention(of: standby.vm, called: standby.configuredName, from: standby.owner))
+      })
     guard found.id == id else {
       throw .otherStore(path: store.path, name: store.name, expected: id, found: found.id)
     }
@@ -72,7 +75,7 @@ struct Stores: Sendable {
   /// Disks on block devices, by the configuration.
   var devices: StandbyDevices {
     StandbyDevices(
-      plans: config.vms.map { StandbyDevices.Plan(vm: $0.name, devices: $0.devices) },
+      plans: config.vms.map { StandbyDevices.Plan(vm: $0.name, peer: $0.peer, devices: $0.devices) },
       opener: MachineDevices(), state: state)
   }
 

@@ -20,8 +20,8 @@ extension ReceiverConfig {
       last: 4, hourly: 24, daily: 7, weekly: 4, floorSeconds: 3600, budgetBytes: nil)
   }
 
-  /// What is given for the VM by its name or UUID, else what is given for all.
-  public func retention(of vm: VMID, called name: String) -> Retention {
-    vms.first { $0.name == name || $0.name.lowercased() == "\(vm)".lowercased() }?.retention ?? retention
+  /// What is given for the VM by its UUID or name, else what is given for all.
+  public func retention(of vm: VMID, called name: String, from peer: String) -> Retention {
+    special(vm, called: name, of: peer)?.retention ?? retention
   }
 }

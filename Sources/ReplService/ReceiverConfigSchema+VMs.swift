@@ -2,34 +2,53 @@ import ReplModel
 
 /// The keys of `vms`.
 extension ReceiverConfigSchema {
-  static let vmKeys = ["vm", "devices", "retention"]
+  static let vmKeys = ["vm", "peer", "devices", "retention"]
   static let maximumVMs = 4096
   static let maximumDevices = 256
 
-  func vms(_ node: ConfigNode) -> [ReceiverConfig.VM]? {
+  /// `senders`: the names of all that may connect; nil when they could not be read, which has been reported.
+  func vms(_ node: ConfigNode, senders: [String]?) -> [ReceiverConfig.VM]? {
     guard let items = reader.list(node, count: 1...Self.maximumVMs, of: "VMs") else { return nil }
     var vms: [ReceiverConfig.VM] = []
     var names: [(value: String, node: ConfigNode)] = []
     var devices: [(value: String, node: ConfigNode)] = []
     for item in items {
-      let hint = "a mapping with vm, devices and retention"
+      let hint = "a mapping with vm, peer, devices and retention"
       guard let scope = reader.mapping(item, keys: Self.vmKeys, hint: hint) else { continue }
       let name = scope.required("vm", "vm: web01").flatMap { node -> String? in
         guard let name = reader.text(node, limit: 256) else { return nil }
         names.append((name, node))
         return name
       }
-      let found = scope.optional("devices").map { self.devices($0, all: &devices) } ?? [:]
       // Nil within: none is given; nil: it is wrong.
+      let peer: String?? = scope.optional("peer").map { self.peer(of: $0, among: senders) } ?? .some(nil)
+      if let name, scope.optional("peer") == nil { refuse(name, of: senders, names.last?.node ?? item) }
+      let found = scope.optional("devices").map { self.devices($0, all: &devices) } ?? [:]
+      // The same.
       let retention: ReceiverConfig.Retention?? =
         scope.optional("retention").map { node in self.retention(node).map { .some($0) } } ?? .some(nil)
-      if let name, let found, let retention {
-        vms.append(ReceiverConfig.VM(name: name, devices: found, retention: retention))
+      if let name, let peer, let found, let retention {
+        vms.append(ReceiverConfig.VM(name: name, peer: peer, devices: found, retention: retention))
       }
     }
     reader.unique(names, as: "VM")
     reader.unique(devices, as: "device")
     return vms.count == items.count ? vms : nil
+  }
+
+  /// Nil within when nobody can say whether there is such a sender; nil when it is wrong.
+  private func peer(of node: ConfigNode, among senders: [String]?) -> String?? {
+    guard let senders else { return .some(nil) }
+    return reader.choice(node, among: senders).map { .some($0) }
+  }
+
+  /// Any sender can give a VM of its own any name.
+  private func refuse(_ name: String, of senders: [String]?, _ node: ConfigNode) {
+    guard VMID(name) == nil, let senders, senders.count > 1 else { return }
+    reader.problem(
+      node,
+      "a name, and \(senders.count) senders may connect, each with a VM of that name: say whose it is, for "
+        + "example peer: \(senders[0]), or write the VM's UUID")
   }
 
   private func devices(

@@ -34,7 +34,10 @@ struct ReceiverConfigSchema {
         "missing key \"peers\" (or \"ca\"): nobody could connect; "
           + "write for example: peers: [{name: site-a, fingerprint: sha256:...}]")
     }
-    guard let numbers = numbers(top), let texts = texts(top), let policies = policies(top) else { return nil }
+    let senders = peers.map { $0.map(\.name) + (authority?.allowedNames ?? []) }
+    guard let numbers = numbers(top), let texts = texts(top),
+      let policies = policies(top, senders: senders)
+    else { return nil }
     guard let listen, let stateDirectory, let stores, let peers else { return nil }
     return ReceiverConfig(
       listen: listen, stateDirectory: stateDirectory, stores: stores,
@@ -54,12 +57,12 @@ struct ReceiverConfigSchema {
     let vms: [ReceiverConfig.VM]
   }
 
-  private func policies(_ top: ConfigScope) -> Policies? {
+  private func policies(_ top: ConfigScope, senders: [String]?) -> Policies? {
     let failover = top.optional("failover").map(self.failover) ?? .standard
     let limits = top.optional("limits").map(self.limits) ?? ReceiverConfig.Limits()
     let retention = top.optional("retention").map(self.retention) ?? .standard
     let verify = top.optional("verify").map(self.verify) ?? .some(.standard)
-    let vms = top.optional("vms").map(self.vms) ?? []
+    let vms = top.optional("vms").map { self.vms($0, senders: senders) } ?? []
     guard let failover, let limits, let retention, let verify, let vms else { return nil }
     return Policies(
       failover: failover, limits: limits, retention: retention, verify: verify, vms: vms)

@@ -24,6 +24,9 @@ public struct Catalog: Sendable, Hashable, Codable {
   public let slug: String
   public let vm: VMID
   public internal(set) var displayName: String
+  /// The display name when the standby was made. Nil only before the first change of a catalog that an
+  /// earlier version has written.
+  private(set) var firstName: String?
   public let owner: String
   public let receiver: ReceiverID
   public let createdAt: WallTime
@@ -44,6 +47,13 @@ public struct Catalog: Sendable, Hashable, Codable {
   public var newest: RecoveryPoint? { kept.last?.point }
   /// `<slug>-<id>`, fixed at creation.
   public var directoryName: String { StandbyLayout.directory(slug: slug, standby: standby) }
+
+  /// The name by which configuration and claims mean this VM: the one it had when its standby was made. Its
+  /// sender can rename it at any time, and must not get other settings by that.
+  public var configuredName: String { firstName ?? displayName }
+
+  /// From now on no new display name is taken for the first.
+  mutating func keepName() { firstName = configuredName }
 
   /// The entry of a disk; nil when the standby has no such disk.
   public func disk(_ id: DiskID) -> CatalogDisk? { disks.first { $0.disk == id } }

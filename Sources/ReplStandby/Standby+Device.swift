@@ -10,7 +10,7 @@ final class HeldDevices {
 extension Standby {
   /// What the operator wants for an offered disk; nil: a file.
   private func plannedDevice(_ offered: PassOffer.Disk) -> String? {
-    store.options.devices?.path(vm: catalog.vm, displayName: catalog.displayName, slot: offered.slot)
+    store.options.devices?.path(for: catalog, slot: offered.slot)
   }
 
   /// Lets go of all devices, so that others can have them.
@@ -109,11 +109,11 @@ extension Standby {
           path: path,
           detail:
             "it is not empty (\(found.content)): if nobody needs that, run \"repl-receiver storage claim "
-            + "\(path) --vm '\(SafeText.printable(catalog.displayName))' --disk \(offered.slot)\"")
+            + "\(path) --vm '\(SafeText.printable(catalog.configuredName))' --disk \(offered.slot)\"")
       }
     }
     var claim = DeviceClaims.Claim(
-      device: path, vm: catalog.displayName, slot: offered.slot, disk: offered.disk, owner: catalog.vm,
+      device: path, vm: catalog.configuredName, slot: offered.slot, disk: offered.disk, owner: catalog.vm,
       punches: known?.punches ?? false, at: store.time.wallTime())
     // First the name, then the trial: a trial that is cut off leaves something on the device.
     try devices.claims.enter(claim, on: device)
@@ -124,9 +124,10 @@ extension Standby {
     return path
   }
 
+  /// Whose VM it is was asked when the configuration named the device for it.
   private func isMeant(_ claim: DeviceClaims.Claim, _ slot: DiskSlot) -> Bool {
     claim.slot == slot
-      && (claim.vm == catalog.displayName || claim.vm.lowercased() == "\(catalog.vm)".lowercased())
+      && (claim.vm == catalog.configuredName || claim.vm.lowercased() == "\(catalog.vm)".lowercased())
   }
 
   /// Tried at the end of the disk, all of which is written or compared afterwards.
@@ -161,6 +162,6 @@ extension StandbyDevices {
 
   /// The device that the configuration names for a disk of a VM, called by `vm` as the configuration does.
   public func planned(vm: String, slot: DiskSlot) -> String? {
-    plans.first { $0.vm == vm || $0.vm.lowercased() == vm.lowercased() }?.devices[slot]
+    (plans.first { $0.vm == vm } ?? plans.first { $0.vm.lowercased() == vm.lowercased() })?.devices[slot]
   }
 }

@@ -36,8 +36,7 @@ extension Standby {
   private func isOnDevice(_ offered: PassOffer.Disk) throws(StandbyError) -> Bool {
     try checkDevice(offered)
     guard let entry = catalog.disk(offered.disk) else {
-      return store.options.devices?.path(
-        vm: catalog.vm, displayName: catalog.displayName, slot: offered.slot) != nil
+      return store.options.devices?.path(for: catalog, slot: offered.slot) != nil
     }
     return entry.device != nil
   }

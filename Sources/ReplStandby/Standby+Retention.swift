@@ -89,7 +89,7 @@ extension Standby {
     var needed = Set(try holds.pins().keys).union(try holds.held())
     if let held = catalog.held { needed.insert(held) }
     return RetentionPlan(
-      policy: store.retention(catalog.vm, catalog.displayName), points: catalog.points, needed: needed,
+      policy: store.retention(catalog), points: catalog.points, needed: needed,
       undoBytes: try undoSizes(), now: store.time.wallTime())
   }
 

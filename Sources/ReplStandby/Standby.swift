@@ -70,6 +70,7 @@ public final class Standby {
   /// Changes the catalog durably. In memory it changes only when it did on the disk.
   func update(_ change: (inout Catalog) -> Void) throws(StandbyError) {
     var next = catalog
+    next.keepName()
     change(&next)
     try next.save(in: home.privateDirectory)
     catalog = next

@@ -20,12 +20,15 @@ public struct MachineDevices: DeviceOpening {
 public struct StandbyDevices: Sendable {
   /// The devices of one VM.
   public struct Plan: Sendable, Hashable {
-    /// The VM's display name or its UUID.
+    /// The VM's UUID, or the display name that it had when its standby was made.
     public let vm: String
+    /// The sender whose VM it is; nil: there is only one.
+    public let peer: String?
     public let devices: [DiskSlot: String]
 
-    public init(vm: String, devices: [DiskSlot: String]) {
+    public init(vm: String, peer: String? = nil, devices: [DiskSlot: String]) {
       self.vm = vm
+      self.peer = peer
       self.devices = devices
     }
   }
@@ -41,10 +44,12 @@ public struct StandbyDevices: Sendable {
     claims = DeviceClaims(state: state, opener: opener)
   }
 
-  /// What the operator wants for a disk; nil: a file.
-  func path(vm: VMID, displayName: String, slot: DiskSlot) -> String? {
+  /// What the operator wants for a disk of a VM; nil: a file.
+  func path(for catalog: Catalog, slot: DiskSlot) -> String? {
+    let plans = plans.filter { $0.peer == nil || $0.peer == catalog.owner }
     let plan =
-      plans.first { $0.vm.lowercased() == "\(vm)".lowercased() } ?? plans.first { $0.vm == displayName }
+      plans.first { VMID($0.vm) == catalog.vm }
+      ?? plans.first { $0.vm == catalog.configuredName }
     return plan?.devices[slot]
   }
 }

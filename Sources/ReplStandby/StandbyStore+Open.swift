@@ -57,10 +57,11 @@ extension StandbyStore {
     // A catalog that cannot be read may be this VM's: a second standby of it must not come about.
     try checkIsNew(vm)
     try checkNoOrphan()
-    let catalog = Catalog(
+    var catalog = Catalog(
       standby: .random(), slug: StandbyLayout.slug(of: displayName), vm: vm, displayName: displayName,
       owner: owner, receiver: receiver, createdAt: time.wallTime(), epoch: Epoch(1), fence: nil,
       divergence: nil, suspicion: nil, disks: [], kept: [], held: nil)
+    catalog.keepName()
     let name = catalog.directoryName
     guard try !storing({ () throws(IOError) in try root.contains(name) }) else {
       throw .duplicateVM(vm: vm, paths: ["\(root.path)/\(name)"])

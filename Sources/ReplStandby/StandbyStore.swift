@@ -18,8 +18,8 @@ public final class StandbyStore: Sendable {
   let time: any TimeSource
   let files: any StandbyFilesMaking
   let maps: any StorageDirectory
-  /// How many points a VM keeps, by its identity and name.
-  let retention: @Sendable (VMID, String) -> RetentionPolicy
+  /// How many points a VM keeps, by its identity, its owner and the name of its first days.
+  let retention: @Sendable (Catalog) -> RetentionPolicy
   private let keyDirectory: any StorageDirectory
   private let keys = Mutex<[KeyID: DigestKey]>([:])
   /// Where standbys were seen, and whose they are.
@@ -48,7 +48,7 @@ public final class StandbyStore: Sendable {
   public init(
     root: any StorageDirectory, state: any StorageDirectory, receiver: ReceiverID, time: any TimeSource,
     files: any StandbyFilesMaking, freeSpaceFloorBytes: Int64, options: StoreOptions = StoreOptions(),
-    retention: @escaping @Sendable (VMID, String) -> RetentionPolicy = { _, _ in .standard }
+    retention: @escaping @Sendable (Catalog) -> RetentionPolicy = { _ in .standard }
   ) throws(StandbyError) {
     guard let identity = try StoreIdentity.load(from: root) else { throw .storeMissing(path: root.path) }
     id = identity.store

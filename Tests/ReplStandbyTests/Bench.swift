@@ -42,7 +42,7 @@ enum Bench {
   ) throws -> StandbyStore {
     try StandbyStore(
       root: machine.disk("store"), state: machine.disk("state"), receiver: receiver, time: ManualTime(),
-      files: PlainFiles(), freeSpaceFloorBytes: floor, options: options, retention: { _, _ in twoPoints })
+      files: PlainFiles(), freeSpaceFloorBytes: floor, options: options, retention: { _ in twoPoints })
   }
 
   /// The newest point and the one before it.

@@ -25,7 +25,7 @@ struct PointBench {
     let (machine, policy) = (other ?? machine, policy)
     return try StandbyStore(
       root: machine.disk("store"), state: machine.disk("state"), receiver: Bench.receiver, time: time,
-      files: PlainFiles(), freeSpaceFloorBytes: floor, retention: { _, _ in policy })
+      files: PlainFiles(), freeSpaceFloorBytes: floor, retention: { _ in policy })
   }
 
   /// Passes 1 to `count`, an hour apart, each followed by retention.
