@@ -1,5 +1,7 @@
 import ArgumentParser
+import ReplModel
 import ReplService
+import ReplStandby
 
 /// `config check`.
 struct ConfigCommand: ParsableCommand {
@@ -19,6 +21,7 @@ struct ConfigCommand: ParsableCommand {
         "\(option.config): fine: listens on \(config.listen), \(config.peers.count) peer(s), "
           + "stores: \(stores)"
       )
+      for note in config.notes(pointLimit: Limits.points) { print("note: \(SafeText.printable(note))") }
     }
   }
 }

@@ -36,7 +36,7 @@ public enum Limits {
   static let journals = 64
   /// Recovery points of one standby: a catalog with them is below 1 MiB for a VM with two disks, and their
   /// undo files can be open at once.
-  static let points = 512
+  public static let points = 512
   /// How often a list of undo files is read again because retention changed it meanwhile.
   static let chainAttempts = 16
   /// Ranges of damaged pages that a catalog lists for a disk of a point; more are counted.

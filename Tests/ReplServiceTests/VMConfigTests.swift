@@ -43,4 +43,17 @@ import Testing
     #expect("\(error)".contains("2 senders may connect") && "\(error)".contains("peer: a"), "\(error)")
     #expect(try config("vms: [{vm: \(Self.other), retention: {last: 1}}]\n").vms[0].peer == nil)
   }
+
+  @Test("what retention asks for and cannot have is told, with the VM")
+  func notes() throws {
+    let none = try config("retention: {floor: 3d}\n")
+    #expect(none.notes(pointLimit: 512).isEmpty)
+    let long = try config(
+      "vms: [{vm: db, peer: a, retention: {floor: 7d}}]\nretention: {last: 500, hourly: 24}\n")
+    let notes = long.notes(pointLimit: 512)
+    #expect(notes.count == 2)
+    #expect(notes[0].contains("up to 535 recovery points, and a VM has at most 512"), "\(notes)")
+    #expect(notes[1].contains("retention of db") && notes[1].contains("reach back 85h"), "\(notes)")
+    #expect(notes[1].contains("floor of 7d"), "\(notes)")
+  }
 }
