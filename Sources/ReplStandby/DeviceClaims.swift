@@ -40,10 +40,9 @@ public struct DeviceClaims: Sendable {
   /// is on it.
   func enter(_ claim: Claim, on device: BlockDevice) throws(StandbyError) {
     try file.update(empty: []) { (claims) throws(StandbyError) in
-      if let other = try self.claim(of: device, in: claims), let disk = other.disk, disk != claim.disk {
-        throw Self.taken(device.path, by: other)
-      }
-      claims.removeAll { isSame($0, device) }
+      let held = try self.claim(of: device, in: claims)
+      if let held, let disk = held.disk, disk != claim.disk { throw Self.taken(device.path, by: held) }
+      claims.removeAll { $0 == held }
       claims.append(claim)
     }
   }
@@ -55,8 +54,9 @@ public struct DeviceClaims: Sendable {
 
   /// What is known of a device, under whatever path.
   public func claim(of device: BlockDevice, in claims: [Claim]? = nil) throws(StandbyError) -> Claim? {
-    if let claims { return claims.first { isSame($0, device) } }
-    return try all().first { isSame($0, device) }
+    let claims = if let claims { claims } else { try all() }
+    // Others are only opened where no claim has this path: one of them may be dead, and opening it hang.
+    return claims.first { $0.device == device.path } ?? claims.first { isSame($0, device) }
   }
 
   static func taken(_ path: String, by claim: Claim) -> StandbyError {
@@ -67,7 +67,6 @@ public struct DeviceClaims: Sendable {
   }
 
   private func isSame(_ claim: Claim, _ device: BlockDevice) -> Bool {
-    if claim.device == device.path { return true }
     // A path that leads nowhere now is another device's.
     guard let other = try? opener.open(claim.device, isWritable: false) else { return false }
     return other.number == device.number

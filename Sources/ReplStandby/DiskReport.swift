@@ -98,9 +98,9 @@ extension Standby {
   /// Removes a disk for good that no kept point holds: one that is detached, or whose first copy is under
   /// way. Throws `.diskKept` when it must stay.
   ///
-  /// The files go first, then the entry: cut off anywhere, the catalog still has the entry of a disk that no
-  /// point needs, and doing it again removes what is left. The other order could leave files that nothing
-  /// names.
+  /// The files go first and the claim on its device, then the entry: cut off anywhere, the catalog still has
+  /// the entry of a disk that no point needs, and doing it again removes what is left. The other order could
+  /// leave files that nothing names.
   public func removeDisk(_ id: DiskID) throws(StandbyError) {
     if case .failure(let error) = recovery { throw error }
     guard let entry = catalog.disk(id) else {
@@ -114,11 +114,12 @@ extension Standby {
       for name in StandbyLayout.mapFiles(of: id) where try maps.contains(name) { try maps.removeFile(name) }
       try maps.sync()
     }
-    try update { catalog in catalog.disks.removeAll { $0.disk == id } }
+    // The entry is what this can be done again by: it goes last.
     if entry.device != nil {
       releaseDevices()
       try store.options.devices?.claims.release(id)
     }
+    try update { catalog in catalog.disks.removeAll { $0.disk == id } }
     store.clearSuspect(suspicion(of: id))
   }
 

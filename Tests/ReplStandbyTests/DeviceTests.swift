@@ -1,6 +1,7 @@
 import ReplIO
 import ReplModel
 import ReplTestKit
+import Synchronization
 import Testing
 
 @testable import ReplStandby
@@ -160,5 +161,58 @@ import Testing
     try standby.removeDisk(Bench.diskIDs[1])
     #expect(try Bench.bytes(of: machine.disk("devices").openFile("web01-1", .read)) == before)
     #expect(try Places.devices(of: machine).claims.all().map(\.device) == [Places.path(0)])
+  }
+
+  @Test("another VM's device is not opened for one that is known by its path: it may be dead and hang")
+  func othersAreNotOpened() throws {
+    let machine = try machine(filled: 0)
+    let (state, inner) = (machine.disk("state"), SimulatedDevices(machine: machine))
+    let devices = try (0..<2).map { try inner.open(Places.path($0), isWritable: false) }
+    for (index, device) in devices.enumerated() {
+      let claim = DeviceClaims.Claim(
+        device: device.path, vm: "web 01", slot: try #require(DiskSlot("scsi0:\(index)")), disk: nil,
+        owner: nil, punches: false, at: ManualTime().wallTime())
+      try DeviceClaims(state: state, opener: inner).enter(claim, on: device)
+    }
+    let opener = CountingDevices(inner: inner)
+    let claims = DeviceClaims(state: state, opener: opener)
+    let claim = try #require(try claims.claim(of: devices[1]))
+    try claims.enter(claim, on: devices[1])
+    #expect(opener.paths.withLock { $0 } == [])
+    #expect(try claims.all().map(\.device) == devices.map(\.path))
+  }
+
+  @Test(
+    "a removal that is cut off before its device is free can be done again: the catalog's entry goes last")
+  func entryGoesLast() throws {
+    let machine = try machine(filled: 0)
+    let standby = try Bench.standby(in: Places.devices.store(on: machine))
+    try CrashSweepTests.senders[0].replicate(1, to: standby)
+    try standby.update { catalog in
+      catalog.disks[1].state = .detached
+      catalog.kept = []
+    }
+    let moments = Mutex<[Moment]>([])
+    machine.watch { moment in moments.withLock { $0.append(moment) } }
+    try standby.removeDisk(Bench.diskIDs[1])
+    machine.watch(nil)
+    let free = try #require(moments.withLock { $0 }.last { $0.path.contains("devices.json") })
+    let left = try Bench.standby(in: Places.devices.store(on: free.kill()))
+    #expect(left.catalog.disk(Bench.diskIDs[1]) != nil)
+    try left.removeDisk(Bench.diskIDs[1])
+    #expect(left.catalog.disk(Bench.diskIDs[1]) == nil)
+  }
+}
+
+/// Notes which devices are opened.
+private final class CountingDevices: DeviceOpening {
+  let inner: SimulatedDevices
+  let paths = Mutex<[String]>([])
+
+  init(inner: SimulatedDevices) { self.inner = inner }
+
+  func open(_ path: String, isWritable: Bool) throws(IOError) -> BlockDevice {
+    paths.withLock { $0.append(path) }
+    return try inner.open(path, isWritable: isWritable)
   }
 }
