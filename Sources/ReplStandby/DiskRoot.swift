@@ -13,11 +13,11 @@ struct DiskRoot {
   /// `note` hears how many bytes of the disk are done.
   func compute(_ note: (_ doneBytes: Int64) -> Void) throws(StandbyError) -> Root {
     let name = "\(member.disk)-\(HexText.encode(StandbyID.random().bytes)).check"
-    // A cache nobody looks for: one that a crash leaves is removed with the standby's maps.
-    defer { try? scratch.removeFile(name) }
     let map = try digesting { () throws(DigestError) in
       try DigestMap.create(name, in: scratch, format: member.mapFormat)
     }
+    // Nobody looks for it by its name: without one it goes with whoever has it open, whatever ends him.
+    try storing { () throws(IOError) in try scratch.removeFile(name) }
     let leafBytes = Int64(member.grid.leafSizeBytes)
     _ = try MapBuilder(disk: file, format: member.mapFormat, key: key).fill(map, from: 0) {
       (leaf) throws(StandbyError) in

@@ -44,9 +44,7 @@ public struct PointExtraction {
     self.progress = progress
     let home = try storing { () throws(IOError) in try StandbyHome.open(summary.directory, in: store.root) }
     self.home = home
-    hold = try store.changing(reference, of: summary) { (holds) throws(StandbyError) in
-      try holds.hold(reference)
-    }
+    hold = try store.hold(reference, of: summary, in: home)
     guard let catalog = try Catalog.load(from: home.privateDirectory), let kept = catalog.kept(reference)
     else {
       throw .pointRefused(detail: "recovery point \(reference) is not kept any more")

@@ -14,7 +14,7 @@ struct PointHolds {
   private static let pinSuffix = ".pin"
   private static let holdSuffix = ".hold"
   private static let lockName = "retention"
-  private static let lockWaitSeconds: Double = 30
+  static let lockWaitSeconds: Double = 30
   static let reasonBytes = 1024
 
   /// `.repl/points`.
@@ -71,11 +71,17 @@ struct PointHolds {
     }
   }
 
-  /// Keeps a point while the answer lives; several readers may hold one at a time only in turn. Call with the
-  /// lock.
-  func hold(_ reference: PointReference) throws(StandbyError) -> FileLock {
-    try StandbyStore.acquire(
-      "\(reference)\(Self.holdSuffix)", in: points, waitSeconds: Self.lockWaitSeconds)
+  /// Keeps a point while the answer lives; nil while another reader has it. Call with the lock, and do not
+  /// wait with it: a commit may need it.
+  func hold(_ reference: PointReference) throws(StandbyError) -> FileLock? {
+    try storing { () throws(IOError) in try points.tryLock("\(reference)\(Self.holdSuffix)") }
+  }
+
+  /// Waits until nobody reads a point, without the lock: by then it may be gone, or another may have it.
+  func waitForReader(of reference: PointReference, until deadline: Deadline) throws(StandbyError) {
+    _ = try StandbyStore.acquire(
+      "\(reference)\(Self.holdSuffix)", in: points,
+      waitSeconds: Double(deadline.remainingMilliseconds) / 1000)
   }
 
   /// Pins of points that are gone, with whoever they were for.

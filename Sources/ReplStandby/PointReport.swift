@@ -70,6 +70,21 @@ extension StandbyStore {
     try changing(reference, of: summary) { (holds) throws(StandbyError) in try holds.unpin(reference) }
   }
 
+  /// Keeps a point from being dropped while the answer lives; several readers have it one after the other.
+  func hold(
+    _ reference: PointReference, of summary: StandbySummary, in home: StandbyHome
+  ) throws(StandbyError) -> FileLock {
+    // The system's clock, not the store's: what is waited for is another process.
+    let deadline = Deadline(seconds: PointHolds.lockWaitSeconds)
+    while true {
+      let hold = try changing(reference, of: summary) { (holds) throws(StandbyError) in
+        try holds.hold(reference)
+      }
+      if let hold { return hold }
+      try PointHolds(points: home.points).waitForReader(of: reference, until: deadline)
+    }
+  }
+
   /// Runs `body` while no point can be dropped, when this one is kept.
   func changing<Value>(
     _ reference: PointReference, of summary: StandbySummary,

@@ -186,4 +186,48 @@ import Testing
     let text = error { try pass.append(.vmx, sender.image.vmx) }
     #expect(text.contains("journal of this pass"), "\(text)")
   }
+
+  @Test("a reader that waits for another one keeps nobody from deciding which points go")
+  func waitingReader() throws {
+    let bench = try PointBench(Self.images(2))
+    try bench.replicate()
+    let store = try bench.store()
+    let summary = try #require(try store.standbys().first)
+    let home = try StandbyHome.open(summary.directory, in: store.root)
+    let holds = PointHolds(points: home.points)
+    let reference = PointBench.reference(1)
+    let reader = try store.hold(reference, of: summary, in: home)
+    #expect(try holds.hold(reference) == nil, "it does not wait")
+    let second = Mutex<Result<FileLock, StandbyError>?>(nil)
+    let thread = NamedThread.start("reader") {
+      let found = Result { () throws(StandbyError) in try store.hold(reference, of: summary, in: home) }
+      second.withLock { $0 = found }
+    }
+    for _ in 0..<20 { withExtendedLifetime(try holds.lock()) {} }
+    withExtendedLifetime(reader) {}
+    _ = consume reader
+    thread.join()
+    #expect(throws: Never.self) { _ = try second.withLock { try $0?.get() } }
+    #expect(try holds.held() == [reference])
+  }
+
+  @Test("reading a point leaves no map behind, whenever it is killed")
+  func noMapIsLeft() throws {
+    let bench = try PointBench(Self.images(2))
+    try bench.replicate()
+    let store = try bench.store()
+    let summary = try #require(try store.standbys().first)
+    let maps = try store.maps.openDirectory(try #require(summary.catalog).standby.description)
+    let before = try maps.entryNames().sorted()
+    let seen = Mutex<[[String]]>([])
+    let extraction = try PointExtraction(PointBench.reference(1), of: summary, in: store) { progress in
+      // What cannot be listed is not as before.
+      let names = (try? maps.entryNames().sorted()) ?? []
+      if progress.step == "check" { seen.withLock { $0.append(names) } }
+    }
+    let target = try bench.machine.disk("store").createDirectory("mounted")
+    #expect(try extraction.run(into: target).isVerified)
+    let during = seen.withLock { $0 }
+    #expect(!during.isEmpty && during.allSatisfy { $0 == before }, "\(during)")
+  }
 }
