@@ -21,7 +21,9 @@ final class RecordReader {
   private let firstBytes: Int64
   private let firstChecksum: PageDigest
   private let checksum: RecordChecksum
-  private let buffer: AlignedBuffer
+  private let bufferBytes: Int
+  /// Nil while nothing is read: hundreds of undo files may be open at once.
+  private var memory: AlignedBuffer?
   private var sizeBytes: Int64
 
   private init(
@@ -36,7 +38,19 @@ final class RecordReader {
     firstChecksum = read.checksum
     sizeBytes = try storing { () throws(IOError) in try file.currentSizeBytes() }
     let largest = RecordFormat.padded(RecordFormat.recordHeaderBytes + Limits.recordBodyBytes)
-    buffer = AlignedBuffer(byteCount: Int(min(Int64(largest), max(sizeBytes, Int64(RecordFormat.alignment)))))
+    bufferBytes = Int(min(Int64(largest), max(sizeBytes, Int64(RecordFormat.alignment))))
+  }
+
+  var holdsBuffer: Bool { memory != nil }
+
+  /// Gives the memory back until the next record is read; the last one is not valid any more.
+  func dropBuffer() { memory = nil }
+
+  private func takeBuffer() -> AlignedBuffer {
+    if let memory { return memory }
+    let fresh = AlignedBuffer(byteCount: bufferBytes)
+    memory = fresh
+    return fresh
   }
 
   /// Nil when the file does not begin with a header that verifies: it was never synced.
@@ -134,6 +148,7 @@ final class RecordReader {
   private func verifiedRecord(at offset: Int64) throws(StandbyError) -> (Record, RecordHeader)? {
     let headBytes = RecordFormat.recordHeaderBytes
     guard offset + Int64(headBytes) <= sizeBytes else { return nil }
+    let buffer = takeBuffer()
     try storing { () throws(IOError) in try file.read(into: buffer.bytes.part(0, headBytes), at: offset) }
     let decoded = RecordHeader.decode(buffer.readable.part(0, headBytes))
     let bodyLength: Int

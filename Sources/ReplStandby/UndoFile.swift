@@ -37,6 +37,7 @@ struct UndoFile {
     _ body: (BatchRecord, UnsafeRawBufferPointer) throws(StandbyError) -> Void
   ) throws(StandbyError) {
     try reader.rewind()
+    defer { reader.dropBuffer() }
     while let record = try reader.next() {
       switch record.type {
       case .seal: return

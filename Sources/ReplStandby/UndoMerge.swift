@@ -30,8 +30,9 @@ struct UndoMerge {
         kind: .undo, identity: UInt64.random(in: 1...UInt64.max), description: description))
     let output = try UndoOutput(writer: writer)
     try older.forEach { (batch, body) throws(StandbyError) in try output.copy(batch, body) }
-    let windows = disks.map { ($0.grid.pageCount - 1) / PageSet.windowPages + 1 }.max() ?? 0
-    for window in 0..<windows { try merge(window, disks, into: output) }
+    for portion in Self.portions(disks.map(\.grid.pageCount), limit: PageSet.windowPages) {
+      try merge(portion, disks, into: output)
+    }
     try output.seal()
     try storing { () throws(IOError) in
       try points.rename(unsealed, to: StandbyLayout.undo(backTo: kept.reference))
@@ -49,22 +50,43 @@ struct UndoMerge {
     return disks
   }
 
-  /// Adds the later files' pages in one window of the disks.
+  /// What one reading of the files deals with: of disks, by their index, the pages; at most `limit` of all of
+  /// them together, which bounds the memory.
+  static func portions(_ pageCounts: [Int64], limit: Int64) -> [[Int: Range<Int64>]] {
+    var (portions, portion): ([[Int: Range<Int64>]], [Int: Range<Int64>]) = ([], [:])
+    var room = limit
+    for (index, count) in pageCounts.enumerated() {
+      var page: Int64 = 0
+      while page < count {
+        if room == 0 {
+          portions.append(portion)
+          (portion, room) = ([:], limit)
+        }
+        let end = min(count, page + room)
+        portion[index] = page..<end
+        room -= end - page
+        page = end
+      }
+    }
+    return portion.isEmpty ? portions : portions + [portion]
+  }
+
+  /// Adds the later files' pages in one portion of the disks.
   private func merge(
-    _ window: Int64, _ disks: [RecordFileHeader.Disk], into output: UndoOutput
+    _ portion: [Int: Range<Int64>], _ disks: [RecordFileHeader.Disk], into output: UndoOutput
   ) throws(StandbyError) {
-    let bounds = (window * PageSet.windowPages)..<((window + 1) * PageSet.windowPages)
     var seen = disks.map { _ in PageSet() }
     try older.forEach { (batch, _) throws(StandbyError) in
+      guard let bounds = portion[batch.diskIndex] else { return }
       for run in batch.runs { _ = seen[batch.diskIndex].insert(run.pages.clamped(to: bounds)) }
     }
     let opener = BatchOpener()
     for undo in later {
       try undo.forEach { (batch, _) throws(StandbyError) in
         let entry = undo.disks[batch.diskIndex]
-        guard let index = disks.firstIndex(where: { $0.disk == entry.disk }) else { return }
         // Behind the end that the disk had then there is nothing to go back to.
-        let limits = bounds.clamped(to: 0..<disks[index].grid.pageCount)
+        guard let index = disks.firstIndex(where: { $0.disk == entry.disk }), let limits = portion[index]
+        else { return }
         let source = MergedBatch(batch: batch, grid: entry.grid, index: index, target: disks[index].grid)
         try source.add(to: output, limits, &seen[index]) { () throws(StandbyError) in
           try opener.inflate(batch, of: undo)

@@ -230,4 +230,29 @@ import Testing
     let during = seen.withLock { $0 }
     #expect(!during.isEmpty && during.allSatisfy { $0 == before }, "\(during)")
   }
+
+  @Test("a merge deals with so many pages of all disks together at a time, and with each of them once")
+  func portions() {
+    #expect(UndoMerge.portions([], limit: 10).isEmpty)
+    #expect(UndoMerge.portions([3, 4, 3], limit: 10) == [[0: 0..<3, 1: 0..<4, 2: 0..<3]])
+    #expect(
+      UndoMerge.portions([7, 25, 1], limit: 10) == [
+        [0: 0..<7, 1: 0..<3], [1: 3..<13], [1: 13..<23], [1: 23..<25, 2: 0..<1],
+      ])
+  }
+
+  @Test("an undo file that is open and not being read holds no buffer")
+  func noBuffer() throws {
+    let bench = try PointBench(Self.images(2))
+    try bench.replicate()
+    let standby = try Bench.standby(in: bench.store())
+    let file = try #require(try UndoFile.open(backTo: PointBench.reference(1), in: standby.home.points))
+    #expect(!file.reader.holdsBuffer)
+    var records = 0
+    try file.forEach { (_, _) throws(StandbyError) in
+      records += 1
+      guard file.reader.holdsBuffer else { throw .badOffer(detail: "a record without a buffer") }
+    }
+    #expect(records > 0 && !file.reader.holdsBuffer)
+  }
 }
