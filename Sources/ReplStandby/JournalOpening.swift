@@ -96,14 +96,16 @@ struct JournalOpening {
         path: standby.home.privateDirectory.path, detail: "disk \(offered.disk) is ready but in no point")
     }
     let wanted = try standby.wantedList().disk(offered.disk)
+    // Of a wanted disk nothing was brought to a new key.
+    let shown = wanted?.isMapLost == true ? member.replacing(keyID: offered.keyID) : member
     let base = try standby.recordingDivergence { () throws(StandbyError) in
-      if wanted?.isMapLost == true, standby.trustedMap(of: member, at: point) == nil {
-        return try standby.mapOfContent(member, on: offered.grid)
+      if wanted?.isMapLost == true, standby.trustedMap(of: shown, at: point) == nil {
+        return try standby.mapOfContent(shown, on: offered.grid)
       }
       return try standby.map(of: member, at: point, on: offered.grid)
     }
     let overlay = try MapOverlay(base: base, for: offered.disk, in: standby.maps)
-    if let wanted { try standby.show(wanted, of: member, in: overlay) }
+    if let wanted { try standby.show(wanted, of: shown, in: overlay) }
     let disk = JournalledDisk(offered, overlay: overlay, journal: writer, journalIndex: index)
     made.journalled.append(disk)
     return disk
@@ -125,5 +127,11 @@ struct JournalOpening {
       try made.journalled.first { $0.journalIndex == batch.diskIndex }?.replay(batch)
     }
     return files
+  }
+}
+
+extension DiskPoint {
+  fileprivate func replacing(keyID: KeyID) -> DiskPoint {
+    DiskPoint(disk: disk, slot: slot, grid: grid, keyID: keyID, root: root)
   }
 }

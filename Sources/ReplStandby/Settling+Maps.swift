@@ -19,11 +19,25 @@ extension Settling {
       do throws(StandbyError) {
         try settleMap(of: member)
       } catch {
-        if case .diverged = error { throw error }
+        if case .diverged = error {
+          guard wanted.disk(member.disk) != nil else { throw error }
+          try wantAll(of: member)
+        }
         standby.dropMap(of: member.disk)
         mapFailures[member.disk] = error
       }
     }
+  }
+
+  /// The disk was not right before, and this pass could not know where: that stays to be found by the next,
+  /// which compares all of it with the source.
+  private func wantAll(of member: DiskPoint) throws(StandbyError) {
+    var all = PageRangeList()
+    all.append(0..<member.grid.pageCount)
+    wanted.remove(member.disk)
+    wanted.add(member.disk, all, isMapLost: true)
+    try wanted.save(in: standby.home.privateDirectory)
+    stillUnknown.insert(member.disk)
   }
 
   private func hasKey(_ id: KeyID) -> Bool {

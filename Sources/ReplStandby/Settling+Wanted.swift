@@ -16,6 +16,7 @@ extension Settling {
   var repaired: [DiskID: PageRangeList] {
     var repaired: [DiskID: PageRangeList] = [:]
     for entry in wanted.disks where header.disks.contains(where: { $0.disk == entry.disk }) {
+      if stillUnknown.contains(entry.disk) { continue }
       repaired[entry.disk] = entry.lost?.pass == point.pass ? entry.lost?.pages : entry.pages
     }
     return repaired

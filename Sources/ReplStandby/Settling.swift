@@ -19,6 +19,8 @@ final class Settling {
   var wanted = WantedList()
   /// Wanted pages that were brought and read again, and are still not right.
   var stillWrong: [DiskID: VerifyReport] = [:]
+  /// Wanted disks that are still not what the point says, and nobody knows where.
+  var stillUnknown: Set<DiskID> = []
   /// Disks of which a sync had failed, and of which all that the pass wrote was found on the medium.
   var readBackDisks: Set<DiskID> = []
   /// The data files as this settling left them.

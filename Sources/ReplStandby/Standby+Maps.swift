@@ -93,10 +93,16 @@ extension Standby {
 
   /// Brings the map of a ready disk from its old key to a new one: the disk is read, checked against the old
   /// root where the old key is still here, and digested anew. The catalog follows, so that the newest point
-  /// is known by the new root.
+  /// is known by the new root. Of a disk that is wanted nothing is carried over.
   func rekey(_ entry: CatalogDisk, to keyID: KeyID) throws(StandbyError) {
     guard let point = catalog.newest, let member = point.disk(entry.disk) else {
       preconditionFailure("only a disk of the newest point has a root to carry over")
+    }
+    var wanted = try wantedList()
+    if wanted.disk(entry.disk) != nil {
+      // It has not that root, which is known: the pass compares all of it with the source.
+      wanted.add(entry.disk, PageRangeList(), isMapLost: true)
+      return try wanted.save(in: home.privateDirectory)
     }
     if try store.key(member.keyID) != nil {
       _ = try recordingDivergence { () throws(StandbyError) in try rebuildMap(of: member, at: point) }
