@@ -145,6 +145,9 @@ extension Standby {
 extension StandbyLayout {
   /// Everything in the state directory that is known of a disk's content.
   static func mapFiles(of disk: DiskID) -> [String] {
-    [map(of: disk), delta(of: disk), wideMap(of: disk), seedMap(of: disk), seedPosition(of: disk)]
+    [
+      map(of: disk), delta(of: disk), wideMap(of: disk), seedMap(of: disk), seedPosition(of: disk),
+      proofMap(of: disk),
+    ]
   }
 }

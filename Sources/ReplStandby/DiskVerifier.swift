@@ -46,7 +46,9 @@ final class DiskVerifier {
   /// As much of the disk is dropped from memory at a time.
   private static let windowBytes: Int64 = 64 << 20
 
-  private(set) var report: VerifyReport
+  var report: VerifyReport
+  /// Under way while the map of the newest point is lost.
+  private var proof: MapProof?
   private let choice: VerifyChoice
   private let listLimit: Int
   private var leaf: Int64 = 0
@@ -154,6 +156,24 @@ final class DiskVerifier {
 
   /// Nothing, or not all, could be compared.
   func noteObstacle(_ why: String) { report.obstacle = report.obstacle ?? why }
+
+  /// The one that is under way, or a new one when the newest point is another by now.
+  func proof(
+    of member: DiskPoint, at point: RecoveryPoint, on standby: Standby
+  ) throws(StandbyError) -> MapProof {
+    if let proof, proof.point.reference == point.reference, proof.member == member { return proof }
+    endProof()
+    let fresh = try MapProof(of: member, at: point, in: standby.maps)
+    proof = fresh
+    return fresh
+  }
+
+  /// There is a map again: what the proof has counted was not compared with it.
+  func endProof() {
+    guard proof != nil else { return }
+    proof = nil
+    report.pagesChecked = 0
+  }
 
   /// All of the disk was read, and its root compared with the point's.
   func noteProof(_ reference: PointReference, _ grid: PageGrid, isRight: Bool) {

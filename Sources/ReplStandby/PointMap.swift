@@ -58,9 +58,12 @@ struct PointMap {
     }
     let source = try standby.map(of: current, at: newest)
     var leaf: Int64 = 0
+    var count: Int64 = 0
     while let next = try digesting({ () throws(DigestError) in try source.leafWithContent(atOrAfter: leaf) }),
       next < member.grid.leafCount
     {
+      count += 1
+      try standby.checkFailoverRequest(every: 1024, of: count)
       try digesting { () throws(DigestError) in
         try source.readLeaf(next, into: leafDigests)
         clip(leafDigests, leaf: next)
@@ -81,14 +84,21 @@ struct PointMap {
       throw .keyMissing(key: member.keyID)
     }
     let file = try standby.openDiskFile(entry, .read)
-    try MapBuilder(disk: file, format: member.mapFormat, key: key).fill(map)
+    _ = try MapBuilder(disk: file, format: member.mapFormat, key: key).fill(map, from: 0) {
+      (leaf) throws(StandbyError) in
+      try standby.checkFailoverRequest(every: 16, of: leaf)
+      return true
+    }
   }
 
   private func overlay(
     _ undo: UndoFile, on map: DigestMap, _ digester: PageDigester
   ) throws(StandbyError) {
     let opener = BatchOpener()
+    var count: Int64 = 0
     try undo.forEach { (batch, _) throws(StandbyError) in
+      count += 1
+      try standby.checkFailoverRequest(every: 16, of: count)
       let entry = undo.disks[batch.diskIndex]
       guard entry.disk == member.disk else { return }
       let data = try opener.inflate(batch, of: undo)

@@ -100,7 +100,7 @@ final class Settling {
     of member: DiskPoint, at basePoint: RecoveryPoint, found: StandbyError
   ) throws(StandbyError) {
     do throws(StandbyError) {
-      _ = try standby.rebuildMap(of: member, at: basePoint)
+      _ = try standby.rebuildMap(of: member, at: basePoint, makesWay: false)
     } catch {
       if case .diverged = error { throw found }
       throw error

@@ -17,9 +17,11 @@ extension DiskPoint {
 extension Standby {
   /// The map of a disk of `point`, whose root is the point's. A map that is missing, damaged or of another
   /// point is made anew by reading the disk, which must hold exactly the point; else `.diverged`.
-  func map(of member: DiskPoint, at point: RecoveryPoint) throws(StandbyError) -> DigestMap {
+  func map(
+    of member: DiskPoint, at point: RecoveryPoint, makesWay: Bool = true
+  ) throws(StandbyError) -> DigestMap {
     if let map = trustedMap(of: member, at: point) { return map }
-    return try rebuildMap(of: member, at: point)
+    return try rebuildMap(of: member, at: point, makesWay: makesWay)
   }
 
   /// The map of a disk of `point` as one of a disk of `grid`, for a pass that makes the disk larger: the same
@@ -50,7 +52,11 @@ extension Standby {
     return map
   }
 
-  func rebuildMap(of member: DiskPoint, at point: RecoveryPoint) throws(StandbyError) -> DigestMap {
+  /// `makesWay`: throws `.interruptedByFailover` when a failover waits, which reading all of a disk would
+  /// hold up. A failover that settles a committed point itself must not be stopped by its own request.
+  func rebuildMap(
+    of member: DiskPoint, at point: RecoveryPoint, makesWay: Bool = true
+  ) throws(StandbyError) -> DigestMap {
     guard let key = try store.key(member.keyID) else { throw .keyMissing(key: member.keyID) }
     guard let entry = catalog.disk(member.disk) else {
       preconditionFailure("a point holds a disk that the catalog does not know")
@@ -61,7 +67,11 @@ extension Standby {
     let map = try digesting { () throws(DigestError) in
       try DigestMap.create(StandbyLayout.map(of: member.disk), in: maps, format: member.mapFormat)
     }
-    try MapBuilder(disk: file, format: member.mapFormat, key: key).fill(map)
+    _ = try MapBuilder(disk: file, format: member.mapFormat, key: key).fill(map, from: 0) {
+      (leaf) throws(StandbyError) in
+      if makesWay { try checkFailoverRequest(every: 16, of: leaf) }
+      return true
+    }
     let root = try digesting { () throws(DigestError) in
       try map.finish(at: point.reference, pass: point.pass)
     }
@@ -110,9 +120,17 @@ extension Standby {
     guard let key = try store.key(keyID) else { throw .keyMissing(key: keyID) }
     let file = try openDiskFile(entry, .read)
     let format = DigestMapFormat(disk: entry.disk, grid: entry.grid, keyID: keyID)
-    let root = try digesting { () throws(DigestError) in
+    let map = try digesting { () throws(DigestError) in
       try DigestMap.create(StandbyLayout.map(of: entry.disk), in: maps, format: format)
-    }.fill(from: MapBuilder(disk: file, format: format, key: key), at: point)
+    }
+    _ = try MapBuilder(disk: file, format: format, key: key).fill(map, from: 0) {
+      (leaf) throws(StandbyError) in
+      try checkFailoverRequest(every: 16, of: leaf)
+      return true
+    }
+    let root = try digesting { () throws(DigestError) in
+      try map.finish(at: point.reference, pass: point.pass)
+    }
     let renewed = DiskPoint(
       disk: member.disk, slot: member.slot, grid: member.grid, keyID: keyID, root: root)
     try update { catalog in
@@ -122,13 +140,6 @@ extension Standby {
         catalog.disks[index].keyID = keyID
       }
     }
-  }
-}
-
-extension DigestMap {
-  fileprivate func fill(from builder: MapBuilder, at point: RecoveryPoint) throws(StandbyError) -> Root {
-    try builder.fill(self)
-    return try digesting { () throws(DigestError) in try finish(at: point.reference, pass: point.pass) }
   }
 }
 

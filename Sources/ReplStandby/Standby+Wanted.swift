@@ -51,7 +51,7 @@ extension Standby {
     return isOther
   }
 
-  private func checkFailoverRequest(every count: Int64, of leaf: Int64) throws(StandbyError) {
+  func checkFailoverRequest(every count: Int64, of leaf: Int64) throws(StandbyError) {
     // A look costs a few system calls: not at every leaf that is read.
     if leaf % count == 0 { try checkFailoverRequest() }
   }

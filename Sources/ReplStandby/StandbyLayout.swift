@@ -43,6 +43,8 @@ enum StandbyLayout {
   static func seedPosition(of disk: DiskID) -> String { "\(disk).reading" }
   /// The map of a grown disk while the pass is in flight that makes it larger.
   static func wideMap(of disk: DiskID) -> String { "\(disk).wide" }
+  /// The map of a disk that is verified while its own is lost.
+  static func proofMap(of disk: DiskID) -> String { "\(disk).proof" }
   /// An empty file that shows whether the store can have one of a grown disk's size.
   static let growthProbe = "growth.probe"
   static func key(_ key: KeyID) -> String { "\(key).key" }

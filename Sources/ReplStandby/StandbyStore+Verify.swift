@@ -187,17 +187,18 @@ struct VerifyPace {
 }
 
 extension DiskVerifier {
-  /// As `run`; a map that is lost is made anew from the disk, and its root compared: all at once, for half a
-  /// map says nothing.
+  /// As `run`; a map that is lost is made anew from the disk, and its root compared at the end of the disk,
+  /// whatever part was chosen: half a map says nothing.
   func runProving(
     on standby: Standby, _ point: RecoveryPoint, _ member: DiskPoint,
     goesOn: (_ readBytes: Int64) throws(StandbyError) -> Bool
   ) throws(StandbyError) -> Bool {
     do throws(StandbyError) {
       if let map = standby.trustedMap(of: member, at: point) {
+        endProof()
         return try run(on: standby, point.reference, member, map, goesOn: goesOn)
       }
-      try prove(on: standby, point, member)
+      return try goOnProving(on: standby, point, member, goesOn: goesOn)
     } catch {
       switch error {
       case .storage(let cause):
@@ -206,6 +207,18 @@ extension DiskVerifier {
       default: throw error
       }
     }
+    return true
+  }
+
+  private func goOnProving(
+    on standby: Standby, _ point: RecoveryPoint, _ member: DiskPoint,
+    goesOn: (_ readBytes: Int64) throws(StandbyError) -> Bool
+  ) throws(StandbyError) -> Bool {
+    let proof = try proof(of: member, at: point, on: standby)
+    let isAtEnd = try proof.goOn(on: standby, goesOn: goesOn)
+    report.pagesChecked = proof.donePages
+    guard isAtEnd else { return false }
+    noteProof(point.reference, member.grid, isRight: try proof.conclude())
     return true
   }
 

@@ -48,7 +48,7 @@ final class UndoCapture {
       sources.append(
         Source(
           disk: disk, grid: member.grid, file: try standby.openDiskFile(entry, .read, of: [member.grid]),
-          base: key == nil || isMapLost ? nil : try standby.map(of: member, at: basePoint),
+          base: key == nil || isMapLost ? nil : try standby.map(of: member, at: basePoint, makesWay: false),
           digester: try key.map { (key) throws(StandbyError) in
             try digesting { () throws(DigestError) in try PageDigester(key: key) }
           },
