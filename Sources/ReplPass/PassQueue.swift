@@ -5,8 +5,8 @@ import ReplProtocol
 /// How many passes run at once at the receiver. Others wait for their turn on their connection, which is
 /// quicker than coming again: the peer with the fewest passes running goes first, then who waits longest.
 ///
-/// A peer that has no pass running never waits for those of others, however long these take. A pass that takes
-/// long (a first copy) gives its place to others, as at the sender: as many long ones again may run besides.
+/// A peer that has no pass running never waits for those of others, however long these take. A pass that
+/// takes long (a first copy) gives its place to others, as at the sender: as many long ones again may run.
 final class PassQueue: Sendable {
   private struct Running {
     let peer: String

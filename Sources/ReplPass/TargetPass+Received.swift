@@ -2,8 +2,8 @@ import ReplModel
 import ReplProtocol
 
 extension TargetPass.Received {
-  /// Counts the pages of a batch. A run of zeros costs its sender a few bytes, whatever its length, and may come
-  /// again and again: more than a commit could name is refused before it is counted.
+  /// Counts the pages of a batch. A run of zeros costs its sender a few bytes, whatever its length, and may
+  /// come again and again: more than a commit could name is refused before it is counted.
   mutating func count(
     _ batch: Batch, grid: PageGrid
   ) throws(PassError) -> (dataPages: Int64, zeroPages: Int64) {
@@ -15,8 +15,8 @@ extension TargetPass.Received {
     guard pages <= Commit.largestCount, !overflow else {
       throw .refused(
         .limit,
-        "the batches of this connection hold \(pages) pages, more than any disk has: \(Commit.largestCount) are "
-          + "allowed; the pass ends")
+        "the batches of this connection hold \(pages) pages, more than any disk has: "
+          + "\(Commit.largestCount) are allowed; the pass ends")
     }
     batches += 1
     dataPages[batch.diskIndex] += data
