@@ -143,8 +143,10 @@ public final class SourcePass: Sendable {
     let accept = try conversation.offer(offer)
     shared.withLock { $0.lastEpoch = accept.epoch }
     let isCommitted = accept.isCommitted(offer)
-    if isCommitted { try checkCommitWasOffered() }
-    if !isCommitted {
+    if isCommitted, let newest = accept.newest {
+      try checkCommitWasOffered()
+      do throws(ProtocolError) { try newest.validate(committing: offer) } catch { throw .wire(error) }
+    } else {
       guard try selection.agrees(with: accept, agreement.features) else {
         try conversation.send(Goodbye(reason: "offered again with other disks"))
         return nil
@@ -192,7 +194,7 @@ public final class SourcePass: Sendable {
   private func checkAdopted(
     _ maps: [SourceDiskMaps], accept: Accept, newest: Accept.Newest
   ) throws(PassError) {
-    for (map, answer) in zip(maps, accept.disks) where newest.disks?.contains(answer.disk) ?? true {
+    for (map, answer) in zip(maps, accept.disks) where newest.holds(answer.disk) {
       let root: Root
       do throws(DigestError) { root = try map.base.root() } catch { throw .digest(error) }
       guard root == answer.effectiveRoot else {
@@ -217,7 +219,7 @@ public final class SourcePass: Sendable {
     _ conversation: Conversation, offer: Offer, accept: Accept, newest: Accept.Newest
   ) throws(PassError) -> Report {
     try conversation.send(Goodbye(reason: "the commit is known"))
-    let disks = zip(offer.disks, accept.disks).map { offered, accepted in
+    let disks = zip(offer.disks, accept.disks).filter { newest.holds($0.0.disk) }.map { offered, accepted in
       DiskPoint(
         disk: offered.disk, slot: offered.slot, grid: offered.grid, keyID: offered.keyID,
         root: accepted.effectiveRoot)

@@ -29,6 +29,24 @@ public struct Accept: ControlMessage, Hashable {
       self.frozenAt = frozenAt
       self.disks = disks
     }
+
+    /// Whether the point holds a disk of the offer; all of them where the target does not say.
+    public func holds(_ disk: DiskID) -> Bool { disks?.contains(disk) ?? true }
+
+    /// To be called when this is the point of the offered pass itself, whose answer was lost. Throws unless
+    /// it has, as in `Committed`, the time at which the offer's view was frozen, which tells the lag, and at
+    /// least one of its disks.
+    public func validate(committing offer: Offer) throws(ProtocolError) {
+      guard frozenAt == offer.frozenAt else {
+        throw .value(
+          .accept, field: "newest.frozenAt", found: "\(frozenAt)",
+          expected: "\(offer.frozenAt), when the view of this pass was frozen")
+      }
+      guard offer.disks.contains(where: { holds($0.disk) }) else {
+        throw .value(
+          .accept, field: "newest.disks", found: "none of the disks of this pass", expected: "at least one")
+      }
+    }
   }
 
   /// One disk of the offer.
@@ -48,7 +66,7 @@ public struct Accept: ControlMessage, Hashable {
 
   /// This installation; a source keeps state per receiver.
   public var receiver: ReceiverID
-  /// False: this VM was never seen here.
+  /// Whether there is a `newest`. For people who read along.
   public var standbyKnown: Bool
   /// Nil before the first point.
   public var newest: Newest?
@@ -58,7 +76,7 @@ public struct Accept: ControlMessage, Hashable {
   public var disks: [Disk]
   /// Files whose offered hash the target does not hold.
   public var filesWanted: [FileKind]
-  /// Bytes of journal that this pass may fill.
+  /// Bytes of journal that this pass may fill. For people who read along: the target itself refuses more.
   public var journalBudgetBytes: Int64
   /// Payload bytes of batches and files that may be unacknowledged at a time.
   public var windowBytes: Int64

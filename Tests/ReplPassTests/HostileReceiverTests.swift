@@ -135,12 +135,11 @@ import Testing
     }
   }
 
-  @Test("a receiver that lost part of the pass whose answer was lost is not believed: the roots must agree")
-  func wrongAdoption() throws {
-    let bench = try WireBench()
-    defer { bench.end() }
+  /// A pass whose first connection loses the answer to the commit, and is told something else by the second.
+  private func passAfterLostAnswer(
+    _ bench: WireBench, _ change: @escaping @Sendable (inout [String: Any]) -> Void
+  ) throws -> SourcePass.Report {
     let isLost = Mutex(false)
-    // The first connection loses the answer to the commit, the second one is told of another content.
     let view = bench.pair.view(bench.version.map { MemoryDisk($0) })
     bench.relay.tamper { passing in
       switch passing.type {
@@ -151,23 +150,52 @@ import Testing
       }:
         return .end([], .cut)
       case .accept where isLost.withLock { $0 }:
-        return .send([
-          (
-            .accept,
-            WireDamageTests.json(passing.payload) { accept in
-              guard var disks = accept["disks"] as? [[String: Any]] else { return }
-              disks[0]["effectiveRoot"] = disks[1]["effectiveRoot"]
-              accept["disks"] = disks
-            }
-          )
-        ])
+        return .send([(.accept, WireDamageTests.json(passing.payload, change))])
       default: return .pass
       }
     }
-    let error = #expect(throws: PassError.self) {
-      try bench.pair.pass(view, through: bench.relay.port, retryLimit: 4)
+    defer { #expect(isLost.withLock { $0 }) }
+    return try bench.pair.pass(view, through: bench.relay.port, retryLimit: 4)
+  }
+
+  @Test(
+    "a receiver is not believed after a lost answer: roots and freeze time must be those of the pass"
+  )
+  func wrongAdoption() throws {
+    let changes: [(String, @Sendable (inout [String: Any]) -> Void)] = [
+      (
+        "effectiveRoot",
+        { accept in
+          guard var disks = accept["disks"] as? [[String: Any]] else { return }
+          disks[0]["effectiveRoot"] = disks[1]["effectiveRoot"]
+          accept["disks"] = disks
+        }
+      ),
+      // An hour later than it was: the lag would be told too small.
+      ("newest.frozenAt", { Self.change(&$0, "frozenAt", "2100-01-01T00:00:00.000Z") }),
+      ("newest.disks", { Self.change(&$0, "disks", ["\(DiskID(high: 9, low: 9))"]) }),
+    ]
+    for (field, change) in changes {
+      let bench = try WireBench()
+      defer { bench.end() }
+      let error = #expect(throws: PassError.self) { try passAfterLostAnswer(bench, change) }
+      #expect("\(error!)".contains(field), "\(error!)")
     }
-    #expect("\(error!)".contains("effectiveRoot"), "\(error!)")
-    #expect(isLost.withLock { $0 })
+  }
+
+  private static func change(_ accept: inout [String: Any], _ field: String, _ value: Any) {
+    guard var newest = accept["newest"] as? [String: Any] else { return }
+    newest[field] = value
+    accept["newest"] = newest
+  }
+
+  @Test("after a lost answer the point is known to hold the disks that the receiver names, and no others")
+  func adoptedDisks() throws {
+    let bench = try WireBench()
+    defer { bench.end() }
+    let report = try passAfterLostAnswer(bench) { accept in
+      Self.change(&accept, "disks", ["\(Pair.disks[0])"])
+    }
+    #expect(report.point.disks.map(\.disk) == [Pair.disks[0]])
   }
 }
