@@ -30,17 +30,25 @@ struct SourceGreeting {
   /// receiver is given the key when it holds none or another one.
   private func agreeOnKey(onFile: KeyID?) throws(PassError) -> DigestKey {
     let key = try state.digestKey { () throws(PassError) in
-      if onFile != nil, let held = try askForKey() { return held }
+      if let onFile { return try askForKey(onFile) }
       do throws(DigestError) { return try DigestKey.generate() } catch { throw .digest(error) }
     }
     if key.id != onFile { try conversation.send(KeyMessage(key: .init(id: key.id, bytes: key.bytes))) }
     return key
   }
 
-  private func askForKey() throws(PassError) -> DigestKey? {
+  /// A receiver that does not answer with the key that it named a moment ago is not well: with a new key all
+  /// that it holds would have to be read again.
+  private func askForKey(_ onFile: KeyID) throws(PassError) -> DigestKey {
     try conversation.send(KeyRequest())
     let seconds = ProtocolTimeouts.seconds(in: .keyWanted) ?? ProtocolTimeouts.idleSeconds
     let held = try conversation.expect(KeyMessage.self, seconds: seconds).key
-    return held.flatMap { DigestKey(id: $0.id, bytes: $0.bytes) }
+    guard let held, held.id == onFile, let key = DigestKey(id: held.id, bytes: held.bytes) else {
+      throw .wire(
+        .value(
+          .key, field: "key", found: held.map { "\($0.id)" } ?? "none",
+          expected: "\(onFile), which the hello named"))
+    }
+    return key
   }
 }

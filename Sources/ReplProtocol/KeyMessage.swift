@@ -28,8 +28,15 @@ public struct KeyMessage: ControlMessage, Hashable {
     }
 
     enum CodingKeys: String, CodingKey {
-      case id
+      case id, crc32c
       case bytes = "hex"
+    }
+
+    /// Over the ID's text and the bytes: a key that was damaged on its way, in memory at either end, fits no
+    /// map, and nothing else would show it.
+    private var checksum: String {
+      let crc = CRC32C.checksum(Array("\(id)".utf8) + bytes)
+      return HexText.encode((0..<4).map { UInt8(truncatingIfNeeded: crc >> (24 - 8 * UInt32($0))) })
     }
 
     public init(from decoder: any Decoder) throws {
@@ -41,12 +48,20 @@ public struct KeyMessage: ControlMessage, Hashable {
           forKey: .bytes, in: container, debugDescription: "not 64 hex digits")
       }
       self.bytes = bytes
+      // A peer of version 0.1.0 sends none.
+      let expected = try container.decodeIfPresent(String.self, forKey: .crc32c)
+      guard expected ?? checksum == checksum else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .crc32c, in: container,
+          debugDescription: "the key was damaged on its way: its checksum differs")
+      }
     }
 
     public func encode(to encoder: any Encoder) throws {
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(id, forKey: .id)
       try container.encode(HexText.encode(bytes), forKey: .bytes)
+      try container.encode(checksum, forKey: .crc32c)
     }
   }
 

@@ -38,7 +38,8 @@ struct ControlGoldenTests {
     try check(
       KeyMessage(key: KeyMessage.Key(id: Fixture.key, bytes: [UInt8](repeating: 0xAB, count: 32))),
       [
-        #"{"key":{"hex":""#, String(repeating: "ab", count: 32), #"","#,  // the 32 bytes
+        #"{"key":{"crc32c":"07c689ca","#,  // over ID and bytes
+        #""hex":""#, String(repeating: "ab", count: 32), #"","#,  // the 32 bytes
         #""id":"55555555-5555-4555-8555-555555555555"}}"#,  // their ID
       ])
     try check(KeyMessage(key: nil), ["{}"])  // none on file

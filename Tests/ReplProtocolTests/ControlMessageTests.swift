@@ -1,3 +1,4 @@
+import Foundation
 import ReplCompression
 import ReplModel
 import Testing
@@ -249,6 +250,21 @@ struct ControlMessageTests {
     #expect(throws: ProtocolError.self) {
       try KeyMessage(key: KeyMessage.Key(id: Fixture.key, bytes: [1])).encode()
     }
+  }
+
+  @Test("a digest key that was damaged on its way is refused, and one of an older peer has no check")
+  func keyChecksum() throws {
+    let key = KeyMessage.Key(id: Fixture.key, bytes: (0..<32).map { UInt8($0) })
+    let json = String(decoding: try KeyMessage(key: key).encode(), as: UTF8.self)
+    #expect(try KeyMessage.decode(Array(json.utf8)).key == key)
+    for (whole, damaged) in [("0001020304", "0001020305"), ("55555555-5555", "55555545-5555")] {
+      let text = json.replacingOccurrences(of: whole, with: damaged)
+      let error = #expect(throws: ProtocolError.self) { try KeyMessage.decode(Array(text.utf8)) }
+      #expect(text != json && error?.description.contains("checksum differs") == true, "\(error!)")
+    }
+    let start = try #require(json.range(of: #""crc32c":""#))
+    let old = json[..<start.lowerBound] + json[json.index(start.upperBound, offsetBy: 10)...]
+    #expect(try KeyMessage.decode(Array(old.utf8)).key == key)
   }
 
   @Test("a digest key never appears in a description, a dump or an error")
