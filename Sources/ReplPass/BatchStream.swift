@@ -18,6 +18,7 @@ final class BatchStream: Sendable {
   private let hints: ViewHints?
   private let key: DigestKey
   private let codec: Codec
+  private let agreement: Agreement
   private let time: any TimeSource
   private let times: StageTimes
   private let tuning: CodecTuning
@@ -38,7 +39,8 @@ final class BatchStream: Sendable {
 
   init(
     _ source: SourceDisks, _ disks: [ScanDisk], maps: [SourceDiskMaps], key: DigestKey, codec: Codec,
-    windowBytes: Int64, conversation: Conversation, hints: ViewHints? = nil, time: any TimeSource,
+    agreement: Agreement, windowBytes: Int64, conversation: Conversation, hints: ViewHints? = nil,
+    time: any TimeSource,
     times: StageTimes = StageTimes(), isLate: @escaping @Sendable () -> Bool = { false },
     onProgress: @escaping @Sendable (_ pendingBytes: Int64) -> Void
   ) {
@@ -47,6 +49,7 @@ final class BatchStream: Sendable {
     self.maps = maps
     self.key = key
     self.codec = codec
+    self.agreement = agreement
     self.conversation = conversation
     self.hints = hints
     self.time = time
@@ -74,7 +77,9 @@ final class BatchStream: Sendable {
   private func scanAll(
     _ disks: [ScanDisk], _ onEnd: (_ readBytes: Int64, _ changedBytes: Int64) -> Void
   ) throws(PassError) {
-    let scan = PageScan(disks: disks, key: key, codec: codec, tracker: source.tracker, times: times)
+    let scan = PageScan(
+      disks: disks, key: key, codec: codec, tracker: source.tracker, times: times,
+      batchLimitBytes: agreement.limits.batchRawBytes)
     scan.setLevel(tuning.level)
     running.withLock { $0 = scan }
     // Whoever fails from here on finds the scan; whoever failed before is seen here.
@@ -109,7 +114,7 @@ final class BatchStream: Sendable {
     do throws(ProtocolError) {
       prefix = try BatchMessage.encodePrefix(
         diskIndex: batch.diskIndex, grid: disks[batch.diskIndex].grid, codec: batch.codec, runs: batch.runs,
-        digest: batch.digest, payloadLength: payload.count)
+        digest: batch.digest, payloadLength: payload.count, limits: agreement.limits)
     } catch { throw .wire(error) }
     let bytes = Int64(prefix.count + payload.count)
     try times.measureWriter(.window) { () throws(PassError) in try window.waitForRoom(bytes) }
@@ -162,7 +167,8 @@ final class BatchStream: Sendable {
     for (resend, token) in window.takeResends() {
       for range in resend.pages {
         for part in ResendPages.parts(
-          of: range.first..<(range.first + range.count), grid: disks[resend.disk].grid)
+          of: range.first..<(range.first + range.count), grid: disks[resend.disk].grid,
+          batchLimitBytes: agreement.limits.batchRawBytes)
         {
           let batch = try read(part, disk: resend.disk)
           try check(batch, part, resend.disk)
@@ -186,10 +192,14 @@ final class BatchStream: Sendable {
   /// Takes what the receiver says, on a thread of its own, until `other` (messages that are neither
   /// acknowledgements nor requests for pages) answers false or the connection ends.
   func receive(_ other: (Frame) throws(PassError) -> Bool) {
+    defer { window.noteReceivingEnded() }
     do throws(PassError) {
       var goesOn = true
       while goesOn {
-        let frame = try conversation.receive()
+        let frame = try conversation.receive { () throws(PassError) in
+          // A target that is older acknowledges what came last when something follows.
+          if agreement.features.contains(.promptAck) { try window.checkAge() }
+        }
         switch frame.type {
         case .ack:
           let ack = try conversation.decode(Ack.self, frame)
@@ -200,13 +210,33 @@ final class BatchStream: Sendable {
         default: goesOn = try other(frame)
         }
       }
-    } catch {
-      window.fail(error)
-      // The sending thread may be waiting for its turn, which under a low limit takes a while.
-      conversation.connection.releasePace()
-      // The sending thread may be waiting for a change on a disk that has none.
-      running.withLock { $0 }?.cancel()
+    } catch { end(because: error) }
+  }
+
+  /// Makes the sending thread throw `error`, whatever it is waiting for. From any thread.
+  func end(because error: PassError) {
+    window.fail(error)
+    // The sending thread may be waiting for its turn, which under a low limit takes a while.
+    conversation.connection.releasePace()
+    // The sending thread may be waiting for a change on a disk that has none.
+    running.withLock { $0 }?.cancel()
+  }
+
+  /// Ends the connection after a failure of the sending thread, which tells the peer; `receiver` is joined.
+  /// Answers what was the cause.
+  func fail(_ error: PassError, receiver: NamedThread) -> PassError {
+    conversation.tell(error)
+    switch error {
+    // A connection that cannot send any more may still hold the peer's reason: the receiving thread reads on
+    // to the end.
+    case .transport: window.waitForReceivingEnd(seconds: 2)
+    // What is on its way before it must arrive, too: a connection that is cut may lose it.
+    case .stopping: window.waitForReceivingEnd(seconds: SessionEnding.graceSeconds)
+    default: break
     }
+    conversation.connection.interrupt()
+    receiver.join()
+    return window.peerError ?? error
   }
 
   /// What the receiver says of its own time.

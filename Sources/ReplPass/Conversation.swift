@@ -10,6 +10,7 @@ import Synchronization
 /// One thread sends and one receives; heartbeats are the connection's own affair.
 final class Conversation: Sendable {
   let connection: FrameConnection
+  let ending = SessionEnding()
   private let state: Mutex<SessionState>
 
   init(_ connection: FrameConnection, role: SessionRole) {
@@ -18,6 +19,25 @@ final class Conversation: Sendable {
   }
 
   var phase: SessionState.Phase { state.withLock { $0.phase } }
+
+  /// The daemon is ending: tells the peer, and cuts the connection when that takes too long. Returns at once;
+  /// whoever receives gets an error when the peer has left.
+  func stop() {
+    ending.begin { [self] in
+      tell(.stopping)
+    } cut: { [connection] in
+      connection.interrupt()
+    }
+  }
+
+  /// What a failure of the session means: where this daemon is ending, what its end has caused is no fault.
+  func meaning(of error: PassError) -> PassError {
+    guard ending.isStopping else { return error }
+    switch error {
+    case .transport, .wire: return .stopping
+    default: return error.remedy == .retryPass ? .stopping : error
+    }
+  }
 
   func agree(on features: Set<Feature>) { state.withLock { $0.agree(on: features) } }
 
@@ -94,15 +114,24 @@ final class Conversation: Sendable {
   }
 
   /// The next frame that is to be handled. A peer's error is thrown; a goodbye is a frame like any other.
-  /// `deadline` holds whatever heartbeats come meanwhile.
-  func receive(deadline: Deadline? = nil) throws(PassError) -> Frame {
+  /// `deadline` holds whatever heartbeats come meanwhile, for each of which `onHeartbeat` is called.
+  func receive(
+    deadline: Deadline? = nil, onHeartbeat: () throws(PassError) -> Void = {}
+  ) throws(PassError) -> Frame {
+    var limit = deadline
     while true {
-      let frame: Frame
+      let received: Frame?
       do throws(TransportError) {
-        // Also where the caller names none: a state that must end soon must not be held open by heartbeats.
-        let limit = deadline ?? state.withLock { $0.deadlineSeconds }.map { Deadline(seconds: $0) }
-        frame = try connection.receive(idleSeconds: ProtocolTimeouts.idleSeconds, deadline: limit)
+        // Also where the caller names none: a state that must end soon must not be held open by heartbeats,
+        // nor by what is ignored in it.
+        limit = limit ?? state.withLock { $0.deadlineSeconds }.map { Deadline(seconds: $0) }
+        received = try connection.receiveOrHeartbeat(
+          idleSeconds: ProtocolTimeouts.idleSeconds, deadline: limit)
       } catch { throw .transport(error) }
+      guard let frame = received else {
+        try onHeartbeat()
+        continue
+      }
       var disposition = SessionState.Disposition.handle
       try check { (state: inout SessionState) throws(ProtocolError) in
         disposition = try state.received(frame.type)
@@ -143,9 +172,10 @@ final class Conversation: Sendable {
     case .notSeeding: message = ErrorMessage(.notSeeding, text: "\(error)")
     case .refused(let number, let text, let seconds):
       message = ErrorMessage(number, text: text, retryAfterSeconds: seconds)
-    case .proof(.notSpoken): message = ErrorMessage(.unsupported, text: "\(error)")
-    case .source, .digest, .io, .proof, .resent, .receiverChanged, .fuzzyInterrupted:
-      message = ErrorMessage(.internalFault, text: "\(error)")
+    case .proof(.notSpoken), .proof(.fuzzyView): message = ErrorMessage(.unsupported, text: "\(error)")
+    case .source, .resent, .receiverChanged, .fuzzyInterrupted:
+      message = ErrorMessage(.sourceFailed, text: "\(error)")
+    case .digest, .io, .proof: message = ErrorMessage(.internalFault, text: "\(error)")
     }
     // The connection may be the very thing that failed: nobody is left to tell then.
     if let message { _ = try? send(message) }

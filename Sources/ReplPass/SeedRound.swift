@@ -68,14 +68,17 @@ final class SeedRound: Sendable {
     session.setPhase("compare")
     let stream = BatchStream(
       source, try source.align(maps, accept, conversation), maps: maps, key: key,
-      codec: session.settings.codec(agreement), windowBytes: accept.windowBytes, conversation: conversation,
-      time: session.time
+      codec: session.settings.codec(agreement), agreement: agreement, windowBytes: accept.windowBytes,
+      conversation: conversation, time: session.time
     ) { [self] _ in
       session.link.note(sentBytes: conversation.connection.wireBytesSent)
       session.publish(bytes: source.bytes(below: source.tracker.scannedLeaves))
     }
     session.setPhase("seed")
-    return try transfer(stream)
+    return try conversation.ending.whileSending(stop: { stream.end(because: .stopping) }) {
+      () throws(PassError) -> Root? in
+      try transfer(stream)
+    }
   }
 
   /// Scan, answers, goodbye. One thread receives meanwhile.
@@ -98,13 +101,7 @@ final class SeedRound: Sendable {
       stream.window.acknowledgeAll()
       let root = try keep(stream.maps[0])
       return isWhole ? root : nil
-    } catch {
-      conversation.tell(error)
-      if case .transport = error { _ = stream.window.waitForFailure(seconds: 2) }
-      conversation.connection.interrupt()
-      receiver.join()
-      throw stream.window.peerError ?? error
-    }
+    } catch { throw stream.fail(error, receiver: receiver) }
   }
 
   /// Whether the scan came to the end of the disk. One that is told to end sends what its readers have in

@@ -47,7 +47,7 @@ final class SourceLink: Sendable {
     }
   }
 
-  /// One connection. `stop` ends the dialling, `interrupt` all of it.
+  /// One connection. `stop` ends the dialling, `interrupt` all of it: the peer is told, and has a second.
   func connected<Answer>(
     stop: StopSignal, interrupt: StopSignal, _ body: (Conversation) throws(PassError) -> Answer
   ) throws(PassError) -> Answer {
@@ -61,12 +61,13 @@ final class SourceLink: Sendable {
           to: settings.receiver, context: settings.tls, options: options, attempt: dial)
       }
     } catch { throw .transport(error) }
+    let conversation = Conversation(connection, role: .source)
     defer {
       wireBytes.withLock { $0 = ($0.ended + connection.wireBytesSent, 0) }
       connection.close()
+      conversation.ending.end()
     }
-    let conversation = Conversation(connection, role: .source)
-    return try interrupt.whileWatching(wake: { connection.interrupt() }) { () throws(PassError) -> Answer in
+    return try interrupt.whileWatching(wake: { conversation.stop() }) { () throws(PassError) -> Answer in
       do throws(PassError) {
         return try body(conversation)
       } catch {

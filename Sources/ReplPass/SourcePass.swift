@@ -161,7 +161,8 @@ public final class SourcePass: Sendable {
     setPhase("compare")
     let stream = BatchStream(
       source, try source.align(maps, accept, conversation, hints: hints), maps: maps, key: key,
-      codec: settings.codec(agreement), windowBytes: accept.windowBytes, conversation: conversation,
+      codec: settings.codec(agreement), agreement: agreement, windowBytes: accept.windowBytes,
+      conversation: conversation,
       hints: hints, time: time, times: times, isLate: isLate
     ) { [self] pending in
       shared.withLock { $0.pendingBytes = pending }

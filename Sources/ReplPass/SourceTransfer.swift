@@ -23,26 +23,28 @@ final class SourceTransfer: Sendable {
   /// The new point, and what kept the receiver from saying that the standby disk is at it.
   /// It says goodbye after that, unless it `stays` for a proof.
   func run(stays: Bool) throws(PassError) -> (RecoveryPoint, settleFailure: PassError?) {
+    try conversation.ending.whileSending(stop: { [stream] in stream.end(because: .stopping) }) {
+      () throws(PassError) -> (RecoveryPoint, settleFailure: PassError?) in
+      try transfer(stays: stays)
+    }
+  }
+
+  private func transfer(stays: Bool) throws(PassError) -> (RecoveryPoint, settleFailure: PassError?) {
     let receiver = NamedThread.start("pass-receive") { self.receiveAnswers() }
     do throws(PassError) {
       let point = try sendAll()
       pass.setPhase("settle")
       let isSettled = window.waitForFinish(
         seconds: ProtocolTimeouts.seconds(in: .committed) ?? ProtocolTimeouts.idleSeconds)
-      if !isSettled { conversation.connection.interrupt() }
+      if !isSettled {
+        if let failure = window.failure, failure.isStopping { conversation.tell(failure) }
+        conversation.connection.interrupt()
+      }
       receiver.join()
       // It is committed: a goodbye that is lost costs nothing.
       if isSettled, !stays { _ = try? conversation.send(Goodbye()) }
       return (point, isSettled ? nil : window.failure)
-    } catch {
-      conversation.tell(error)
-      // A connection that cannot send any more may still hold the peer's reason: the receiving thread reads
-      // on to the end.
-      if case .transport = error { _ = window.waitForFailure(seconds: 2) }
-      conversation.connection.interrupt()
-      receiver.join()
-      throw window.peerError ?? error
-    }
+    } catch { throw stream.fail(error, receiver: receiver) }
   }
 
   private func sendAll() throws(PassError) -> RecoveryPoint {

@@ -5,15 +5,20 @@ import ReplTransport
 
 /// Acknowledging, asking again, committing.
 extension TargetPass {
-  /// Makes what came durable and says so, once a span is full or old enough.
   func acknowledgeNowAndThen(_ frame: Frame) throws(PassError) {
     received.unsyncedBytes += Int64(frame.payload.count)
     received.lastSequence = frame.sequence
+    try acknowledgeIfDue()
+  }
+
+  /// Makes what came durable and says so, once a span is full or old enough. Also asked when a heartbeat
+  /// comes: what follows may be hours away on a large disk without changes.
+  func acknowledgeIfDue() throws(PassError) {
     let elapsed = service.time.monotonicNanoseconds() - received.lastAckNanoseconds
     let isDue =
       received.unsyncedBytes >= TargetSettings.spanBytes
       || elapsed >= Int64(TargetSettings.spanSeconds * 1e9)
-    guard isDue else { return }
+    guard isDue, received.unsyncedBytes > 0 else { return }
     try acknowledge()
     noteRunning(runningPhase)
   }
@@ -49,6 +54,8 @@ extension TargetPass {
 
   /// A batch that arrived damaged: its pages are asked for again, a few times.
   func askAgain(_ batch: Batch, because error: StandbyError) throws(PassError) {
+    // A source that does not know the request would end the session for it.
+    guard agreement.features.contains(.resend) else { throw .standby(error) }
     let times = wanted.ask(batch.runs, disk: batch.diskIndex)
     guard times <= TargetSettings.resendLimit, !wanted.isTooMuch, batch.rawLength > 0 else {
       throw .standby(error)

@@ -79,7 +79,7 @@ final class TargetPass {
       // A source that is gone learns the same from the next answer.
       if offer.purpose == .seed { _ = try? conversation.send(Goodbye(reason: "kept")) }
     } catch {
-      let error = watch.reason ?? error
+      let error = watch.reason ?? conversation.meaning(of: error)
       endProof(because: error)
       if !isSettled { noteFailure(error) }
       // The first fault is the one to tell; what suspending finds is found again by the next pass.
@@ -91,7 +91,7 @@ final class TargetPass {
   private func receive() throws(PassError) -> Frame {
     let began = service.time.monotonicNanoseconds()
     defer { received.busy.noteWait(since: began) }
-    return try conversation.receive()
+    return try conversation.receive { () throws(PassError) in try acknowledgeIfDue() }
   }
 
   private func suspend() throws(PassError) {

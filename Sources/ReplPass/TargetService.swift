@@ -40,6 +40,7 @@ public final class TargetService: Sendable {
   let leases: LeaseTable
   let queue: PassQueue
   let connections: PeerConnections
+  private let stopping = StopSignal()
 
   /// New standbys go to the first store unless the settings name another for their peer. While a configured
   /// store is missing no standby is made, for the VM may have its standby there.
@@ -83,14 +84,22 @@ public final class TargetService: Sendable {
   /// Serves one connection to its end.
   public func serve(_ connection: FrameConnection) {
     let session = TargetSession(service: self, connection: connection)
+    let conversation = session.conversation
     do throws(PassError) {
-      try connections.during(session.peer) { () throws(PassError) in try session.run() }
+      try stopping.whileWatching(wake: { conversation.stop() }) { () throws(PassError) in
+        try connections.during(session.peer) { () throws(PassError) in try session.run() }
+      }
     } catch {
-      session.conversation.tell(error)
+      let error = conversation.meaning(of: error)
+      conversation.tell(error)
       report(.ended(vm: session.vmName, peer: session.peer, error))
     }
     connection.close()
+    conversation.ending.end()
   }
+
+  /// The daemon is ending: every sender is told, and has a second. Returns at once.
+  public func stop() { stopping.set() }
 
   /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from
   /// the command line changes it too. Needs no locks.

@@ -25,8 +25,16 @@ final class TargetSession {
   /// Ends when the peer says goodbye; everything else is thrown.
   func run() throws(PassError) {
     try greet()
+    // Whatever is said meanwhile: a key that is kept is a file that is written.
+    let deadline = Deadline(
+      seconds: ProtocolTimeouts.seconds(in: .ready) ?? ProtocolTimeouts.idleSeconds, time: service.time)
+    var said: Set<MessageType> = []
     while true {
-      let frame = try conversation.receive()
+      let frame = try conversation.receive(deadline: deadline)
+      guard said.insert(frame.type).inserted else {
+        throw .wire(
+          .value(frame.type, field: "\(frame.type)", found: "another one", expected: "one on a connection"))
+      }
       switch frame.type {
       case .keyRequest: try giveKey(frame)
       case .key: try takeKey(frame)
@@ -68,7 +76,9 @@ final class TargetSession {
     // From here to the end of the session nobody else opens this VM's standby.
     let lease = try service.leases.take(offer.vm, for: claim(offer))
     defer { lease.end() }
-    let place = try service.queue.enter(peer) { lease.isRevoked }
+    let place = try service.queue.enter(peer) { [conversation] in
+      lease.isRevoked || conversation.ending.isStopping
+    }
     defer { service.queue.leave(place) }
     lease.enter(.opening)
     try work(on: offer, lease, agreement)

@@ -25,6 +25,7 @@ public enum ErrorNumber: UInt16, Sendable, CaseIterable {
   case rootMismatch = 41
   case outOfSpace = 42
   case storage = 43
+  case sourceFailed = 44
 
   /// What the side that reads the number does with its pass.
   public var remedy: Remedy {
@@ -32,7 +33,7 @@ public enum ErrorNumber: UInt16, Sendable, CaseIterable {
     case .shuttingDown, .timedOut, .busy, .busySettling, .keyMissing: .retryPass
     case .notYours, .fenced, .staleEpoch, .diverged, .diskChange: .stopVM
     case .badFrame, .wrongState, .limit, .versionMismatch, .unsupported, .internalFault, .leaseHeld,
-      .wrongBase, .notSeeding, .damaged, .rootMismatch, .outOfSpace, .storage:
+      .wrongBase, .notSeeding, .damaged, .rootMismatch, .outOfSpace, .storage, .sourceFailed:
       .abandonPass
     }
   }

@@ -27,7 +27,7 @@ public struct Hello: ControlMessage, Hashable {
   public var features: [String]
   /// Codec names; those that this version does not know are kept and never agreed on.
   public var codecs: [String]
-  /// A name for people; 1 to 255 bytes.
+  /// A name for people; 1 to 255 bytes. Nobody reads it yet.
   public var peerName: String?
   /// The digest key that this side holds for the other.
   public var digestKeyOnFile: KeyID?

@@ -53,4 +53,6 @@ public enum Feature: String, Sendable, CaseIterable {
   case seed
   /// After the pass both sides read everything again and sign what they found (`Offer.wantsProof`).
   case proof
+  /// The target acknowledges when a heartbeat comes, too: what was sent last does not wait for what follows.
+  case promptAck = "prompt-ack"
 }

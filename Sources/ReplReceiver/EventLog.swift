@@ -20,7 +20,7 @@ struct EventLog {
     case .settled(let vm, let point):
       logger.info("point-settled", metadata: ["vm": "\(vm)", "point": "\(point)"])
     case .ended(let vm, let peer, let error):
-      let level: Logger.Level = error.remedy == .stopVM ? .error : .warning
+      let level: Logger.Level = error.remedy == .stopVM ? .error : error.isOrderlyEnd ? .info : .warning
       logger.log(
         level: level, "session-ended",
         metadata: [

@@ -30,7 +30,11 @@ struct ReceiverDaemon {
       services.append(PagesService(server: server))
     }
     services.append(
-      ShutdownService { [listener] in _ = NamedThread.start("listener-stop") { listener.stop() } })
+      ShutdownService { [listener, service = runtime.service] in
+        service.stop()
+        // A little longer than a session has for telling its sender.
+        _ = NamedThread.start("listener-stop") { listener.stop(withinSeconds: 3, graceSeconds: 1.2) }
+      })
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
     try await group.run()

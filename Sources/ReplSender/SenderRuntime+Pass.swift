@@ -119,7 +119,10 @@ extension SenderRuntime {
       status.passesCommitted += 1
       status.disks = Self.disks(of: view, deferred: Set(report.deferred), before: status.disks ?? [])
     }
-    if let problem = report.settleFailure { noteUnsettled(problem, vm: view.vm, name: name) }
+    // A daemon that ends does not wait for it, and a receiver that ends settles after its next start.
+    if let problem = report.settleFailure, !problem.isOrderlyEnd {
+      noteUnsettled(problem, vm: view.vm, name: name)
+    }
     keep(view.vm)
     logger.info(
       "pass-committed",

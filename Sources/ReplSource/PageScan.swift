@@ -44,6 +44,8 @@ public final class PageScan: Sendable {
   let cursor: LeafCursor
   let found = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
   let ready = BoundedQueue<OutgoingBatch>(capacity: Limits.queueCapacity)
+  /// What one batch may hold, at most `OutgoingBatch.rawLimitBytes`.
+  let batchLimitBytes: Int
   /// The codec's level for the next batch, 0 for raw.
   private let level = Atomic<Int>(1)
   let buffers = BoundedQueue<AlignedBuffer>(capacity: Limits.bufferCount)
@@ -59,10 +61,13 @@ public final class PageScan: Sendable {
     var isStopped = false
   }
 
-  /// `tracker` counts the leaves of `disks` in order and says where to begin.
+  /// `tracker` counts the leaves of `disks` in order and says where to begin. `batchLimitBytes` is the most
+  /// that the receiver takes, a page at least.
   public init(
-    disks: [ScanDisk], key: DigestKey, codec: Codec, tracker: ResumeTracker, times: StageTimes = StageTimes()
+    disks: [ScanDisk], key: DigestKey, codec: Codec, tracker: ResumeTracker, times: StageTimes = StageTimes(),
+    batchLimitBytes: Int = OutgoingBatch.rawLimitBytes
   ) {
+    self.batchLimitBytes = min(batchLimitBytes, OutgoingBatch.rawLimitBytes)
     self.times = times
     self.disks = disks
     self.key = key

@@ -14,9 +14,12 @@ public struct ResendPages {
     do throws(DigestError) { digester = try PageDigester(key: key) } catch { throw .digest(error) }
   }
 
-  /// Cuts a range of pages into parts that fit a batch.
-  public static func parts(of pages: Range<Int64>, grid: PageGrid) -> some Sequence<Range<Int64>> {
-    let step = Int64(OutgoingBatch.rawLimitBytes / grid.pageSizeBytes)
+  /// Cuts a range of pages into parts that fit a batch, of which the receiver takes `batchLimitBytes`.
+  public static func parts(
+    of pages: Range<Int64>, grid: PageGrid, batchLimitBytes: Int = OutgoingBatch.rawLimitBytes
+  ) -> some Sequence<Range<Int64>> {
+    let limit = min(batchLimitBytes, OutgoingBatch.rawLimitBytes)
+    let step = Int64(max(1, limit / grid.pageSizeBytes))
     return stride(from: pages.lowerBound, to: pages.upperBound, by: Int(step)).lazy.map { first in
       first..<min(first + step, pages.upperBound)
     }

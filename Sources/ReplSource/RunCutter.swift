@@ -25,6 +25,7 @@ struct RunCutter {
   mutating func cut(
     _ pages: Comparison, grid: PageGrid, diskIndex: Int, leaf: Int64, counts: inout PageScan.Counts
   ) -> Bool {
+    let most = max(1, scan.batchLimitBytes / grid.pageSizeBytes)
     var index = 0
     while index < pages.fresh.count {
       guard pages.fresh[index] != pages.held[index] else {
@@ -33,7 +34,9 @@ struct RunCutter {
       }
       let isZero = pages.fresh[index].isZero
       var end = index + 1
-      while end < pages.fresh.count, pages.fresh[end] != pages.held[end], pages.fresh[end].isZero == isZero {
+      while end < pages.fresh.count, end - index < most, pages.fresh[end] != pages.held[end],
+        pages.fresh[end].isZero == isZero
+      {
         end += 1
       }
       let first = pages.firstPage + Int64(index)
@@ -88,7 +91,7 @@ struct RunCutter {
     if let open = wanted ? compressible : incompressible {
       let fits =
         open.diskIndex == diskIndex && open.rawLength < PageScan.Limits.batchTargetBytes
-        && open.rawLength + room <= OutgoingBatch.rawLimitBytes && open.runs.count < 4096
+        && open.rawLength + room <= scan.batchLimitBytes && open.runs.count < 4096
       if fits { return open }
       close(wanted)
     }

@@ -111,6 +111,13 @@ public final class FrameConnection: Sendable {
     try inlet.receive(idleSeconds: idleSeconds, deadline: deadline)
   }
 
+  /// As `receive`, but answers nil for each heartbeat.
+  public func receiveOrHeartbeat(
+    idleSeconds: Double = ProtocolTimeouts.idleSeconds, deadline: Deadline? = nil
+  ) throws(TransportError) -> Frame? {
+    try inlet.receiveOrHeartbeat(idleSeconds: idleSeconds, deadline: deadline)
+  }
+
   /// Sends a heartbeat every so often from now until the connection ends. To be called once, after the own
   /// hello.
   public func startHeartbeats(everySeconds: Double = ProtocolTimeouts.heartbeatSeconds) {

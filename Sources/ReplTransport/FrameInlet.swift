@@ -33,16 +33,22 @@ final class FrameInlet: @unchecked Sendable {
 
   /// The next frame that is not a heartbeat.
   func receive(idleSeconds: Double, deadline: Deadline?) throws(TransportError) -> Frame {
+    while true {
+      if let frame = try receiveOrHeartbeat(idleSeconds: idleSeconds, deadline: deadline) { return frame }
+    }
+  }
+
+  /// The next frame; nil when it is a heartbeat.
+  func receiveOrHeartbeat(idleSeconds: Double, deadline: Deadline?) throws(TransportError) -> Frame? {
     let wasBusy = isBusy.exchange(true, ordering: .acquiring)
     precondition(!wasBusy, "two threads receive on one connection")
     defer { isBusy.store(false, ordering: .releasing) }
     if let failure { throw failure }
     do throws(TransportError) {
-      while true {
-        let frame = try receiveOne(idleSeconds: idleSeconds, deadline: deadline)
-        if frame.type != .heartbeat { return frame }
-        if let deadline, deadline.hasPassed { throw overdue() }
-      }
+      let frame = try receiveOne(idleSeconds: idleSeconds, deadline: deadline)
+      if frame.type != .heartbeat { return frame }
+      if let deadline, deadline.hasPassed { throw overdue() }
+      return nil
     } catch {
       failure = error
       throw error

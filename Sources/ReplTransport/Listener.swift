@@ -7,8 +7,9 @@ import Synchronization
 
 /// Takes connections, authenticates them, and serves each on a thread of its own.
 ///
-/// Shutdown order of `stop`: no new connection is taken; every live one is interrupted, whatever it is
-/// doing; their threads end; the listening socket is closed; `run` returns.
+/// Shutdown order of `stop`: no new connection is taken; those that are open may end by themselves for as
+/// long as they are given; every one that is left is interrupted, whatever it is doing; their threads end; the
+/// listening socket is closed; `run` returns.
 public final class Listener: Sendable {
   /// How many connections there may be at once, those that are still shaking hands included.
   public struct Caps: Sendable, Hashable {
@@ -92,16 +93,16 @@ public final class Listener: Sendable {
     }
   }
 
-  /// Stops for good and waits at most `withinSeconds` for all threads. Not to be called from within `serve`.
+  /// Stops for good: leaves connections alone for `graceSeconds`, interrupts those that are left, and waits
+  /// at most `withinSeconds` for all threads. Not to be called from within `serve`.
   ///
   /// - Returns: false when a connection's `serve` had not returned by then; its thread goes on.
-  @discardableResult public func stop(withinSeconds: Double = 4) -> Bool {
-    let live = state.withLock { state in
-      state.isStopping = true
-      return Array(state.sockets.values)
-    }
-    for socket in live { socket.interrupt() }
+  @discardableResult public func stop(withinSeconds: Double = 4, graceSeconds: Double = 0) -> Bool {
+    state.withLock { $0.isStopping = true }
     wakePipe.wake()
+    _ = state.wait(seconds: graceSeconds) { $0.table.count == 0 ? true : nil }
+    let live = state.withLock { Array($0.sockets.values) }
+    for socket in live { socket.interrupt() }
     let hasEnded: Bool? = state.wait(seconds: withinSeconds) { state in
       state.table.count == 0 && !state.isRunning ? true : nil
     }

@@ -104,6 +104,41 @@ import Testing
     pair.receiver.watch(nil)
   }
 
+  @Test(
+    "a peer that makes no offer is ended after its time, whatever else it says, and gives one key at most")
+  func noOffer() throws {
+    let pair = try Pair()
+    defer { pair.end() }
+    let time = ManualTime(wall: SystemTime().wallTime())
+    pair.set(time: time)
+    try pair.startReceiver()
+    func ending(_ say: (Conversation, DigestKey) throws -> Void) throws -> UInt16? {
+      let connection = try pair.connect()
+      defer { connection.close() }
+      let (conversation, key) = try greet(pair, connection)
+      try say(conversation, key)
+      do throws(PassError) {
+        _ = try conversation.receive(deadline: Deadline(seconds: 10))
+        return nil
+      } catch {
+        guard case .wire(.peer(let number, _, _)) = error else { return nil }
+        return number
+      }
+    }
+    let overdue = try ending { conversation, _ in
+      // Its answer shows that the time runs.
+      try conversation.send(KeyRequest())
+      _ = try conversation.expect(KeyMessage.self, seconds: 5)
+      time.advance(seconds: 61)
+      try conversation.connection.send(.heartbeat)
+    }
+    #expect(overdue == ErrorNumber.timedOut.rawValue)
+    let twice = try ending { conversation, key in
+      try conversation.send(KeyMessage(key: .init(id: key.id, bytes: key.bytes)))
+    }
+    #expect(twice == ErrorNumber.badFrame.rawValue)
+  }
+
   @Test("nobody but its owner learns of a VM's newest point, not even by naming its pass")
   func otherOwner() throws {
     let pair = try Pair()

@@ -54,6 +54,7 @@ final class Pair: Sendable {
     /// Of the receiver's settings.
     var limits = TargetLimits()
     var leaseWaits = LeaseTable.Waits()
+    var time: any TimeSource = SystemTime()
     /// What is put between the receiver and the root of its store.
     var wrapRoot: @Sendable (any StorageDirectory) -> any StorageDirectory = { $0 }
   }
@@ -113,6 +114,7 @@ final class Pair: Sendable {
 
   /// For the receiver's next start.
   func set(limits: TargetLimits) { current.withLock { $0.limits = limits } }
+  func set(time: any TimeSource) { current.withLock { $0.time = time } }
   func set(leaseWaits: LeaseTable.Waits) { current.withLock { $0.leaseWaits = leaseWaits } }
   func wrapRoot(_ wrap: @escaping @Sendable (any StorageDirectory) -> any StorageDirectory) {
     current.withLock { $0.wrapRoot = wrap }
@@ -135,11 +137,18 @@ final class Pair: Sendable {
     let service = TargetService(
       receiver: ReceiverID(high: 7, low: 7), settings: settings,
       stores: StoreShelf([("main", try store())]), keys: keys, board: try StatusBoard(directory: nil),
-      time: SystemTime(), desk: try ProofDesk(identity: targetIdentity, state: receiver.disk("state")),
+      time: current.withLock { $0.time },
+      desk: try ProofDesk(identity: targetIdentity, state: receiver.disk("state")),
       report: { _ in })
     service.recover()
     current.withLock { $0.service = service }
   }
+
+  /// The receiver's daemon begins to end.
+  func stopReceiver() { current.withLock { $0.service }?.stop() }
+
+  /// What the receiver says of the VM.
+  var status: VMStatus? { current.withLock { $0.service }?.board[Self.vm] }
 
   /// Power comes back at one side after a cut, with what survived.
   func restartReceiver(_ survivors: Survivors) {

@@ -13,10 +13,10 @@ import Testing
 
 /// Batches that arrive damaged although TLS was content: memory, a bug, a bad card.
 @Suite(.serialized) struct ResendTests {
-  private static let grid = PageGrid(sizeBytes: 64 << 10, pageSizeBytes: 4096)!
+  static let grid = PageGrid(sizeBytes: 64 << 10, pageSizeBytes: 4096)!
 
   /// A source that speaks by hand.
-  private struct HandSource {
+  struct HandSource {
     let conversation: Conversation
     let key: DigestKey
     let offer: Offer

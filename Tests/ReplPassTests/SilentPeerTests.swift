@@ -2,6 +2,7 @@ import ReplIO
 import ReplModel
 import ReplProtocol
 import ReplSource
+import ReplTestKit
 import ReplTransport
 import Testing
 
@@ -28,5 +29,41 @@ import Testing
     window.fail(.timedOut("the peer", seconds: 1))
     #expect(passed.wait(seconds: 5) { $0 ? true : nil } == true)
     sending.join()
+  }
+
+  @Test("a frame that is not acknowledged for 300 s ends the pass, unless others are acknowledged meanwhile")
+  func age() throws {
+    let time = ManualTime()
+    let window = SendWindow(windowBytes: 1 << 20, tracker: ResumeTracker(leafCount: 4), time: time)
+    time.advance(seconds: 1000)
+    try window.checkAge()
+    for sequence: UInt64 in 0..<3 { window.noteSent(sequence, bytes: 1, token: nil) }
+    time.advance(seconds: 299)
+    try window.checkAge()
+    try window.acknowledge(Ack(sequence: 0))
+    time.advance(seconds: 299)
+    try window.checkAge()
+    time.advance(seconds: 1)
+    #expect(throws: PassError.self) { try window.checkAge() }
+    try window.acknowledge(Ack(sequence: 2))
+    try window.checkAge()
+  }
+
+  @Test("requests for pages are bounded on a connection, however quickly they are answered")
+  func resends() throws {
+    let tracker = ResumeTracker(leafCount: 4)
+    func accepted(rangesEach: Int) -> Int {
+      let window = SendWindow(windowBytes: 1 << 20, tracker: tracker)
+      let pages = (0..<Int64(rangesEach)).map { Resend.Pages(first: 2 * $0, count: 1) }
+      var count = 0
+      // The commit after each is void: one without end would never end.
+      while count < 10_000, (try? window.add(Resend(disk: 0, pages: pages), token: tracker.hold(0))) != nil {
+        count += 1
+        _ = window.takeResends()
+      }
+      return count
+    }
+    #expect(accepted(rangesEach: 1) == SendWindow.resendLimit)
+    #expect(accepted(rangesEach: 4096) == SendWindow.resendRangeLimit / 4096)
   }
 }

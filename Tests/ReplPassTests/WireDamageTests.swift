@@ -77,6 +77,47 @@ import Testing
     #expect((TargetSettings.resendLimit...(4 * TargetSettings.resendLimit)).contains(asked.value))
   }
 
+  @Test("a damaged batch ends the pass with damaged where no pages can be asked for")
+  func flippedWithoutResend() throws {
+    let bench = try WireBench()
+    defer { bench.end() }
+    try bench.pair.startReceiver(features: Feature.allCases.filter { $0 != .resend })
+    let outcome = try bench.strike("a batch damaged") { passing in
+      guard passing.type == .batch, passing.payload.count > 2048 else { return .pass }
+      var bytes = passing.payload
+      bytes[bytes.count - 1] ^= 1
+      return .send([(.batch, bytes)])
+    }
+    #expect(Self.number(outcome) == .damaged, "\(outcome)")
+  }
+
+  @Test("a receiver that takes small batches gets small ones")
+  func smallBatches() throws {
+    let pair = try Pair()
+    let relay = try FrameRelay(pair)
+    defer {
+      relay.stop()
+      pair.end()
+    }
+    let images = [
+      PageMaker.random(byteCount: 1 << 20, seed: 5), PageMaker.random(byteCount: 200 << 10, seed: 6),
+    ]
+    relay.tamper { passing in
+      guard passing.type == .hello, passing.way == .toSource else { return .pass }
+      return .send([
+        (.hello, Self.json(passing.payload) { $0["limits"] = ["batchBytes": 65_536, "disks": 64] })
+      ])
+    }
+    _ = try pair.pass(images, through: relay.port)
+    let lengths = relay.seen.filter { $0.type == .batch }.map { batch in
+      batch.payload.withUnsafeBytes {
+        Int(UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
+      }
+    }
+    #expect(lengths.reduce(0, +) == (1 << 20) + (200 << 10) && lengths.max() == 65_536)
+    #expect(try pair.standby()?.images == images)
+  }
+
   @Test("a bit that flips anywhere in any frame never makes a wrong point, and the next pass is right")
   func flippedAnywhere() throws {
     let bench = try WireBench()

@@ -22,7 +22,7 @@ struct ControlGoldenTests {
       [
         #"{"codecs":["raw","zlib","zstd"],"#,  // codec names
         #""digestKeyOnFile":"55555555-5555-4555-8555-555555555555","#,  // the key held for the peer
-        #""features":["resend","tree","seed","proof"],"#,  // what this side can do
+        #""features":["resend","tree","seed","proof","prompt-ack"],"#,  // what this side can do
         #""limits":{"batchBytes":1048576,"disks":64},"#,  // the most this side accepts
         #""peerName":"dr","#,  // a name for people
         #""product":"0.1.0","#,  // product version

@@ -63,6 +63,24 @@ struct ListenerTests {
     connection.interrupt()
   }
 
+  @Test("connections that end by themselves in the time that stop gives them are not cut")
+  func grace() throws {
+    let server = try EchoServer(peers, idleSeconds: 60)
+    let connection = try peers.dial(server.port)
+    try connection.send(.hello, bytes: [1, 2])
+    #expect(try connection.receivedBytes() == [1, 2])
+    let watch = Stopwatch()
+    let stopping = Background("stop") { server.listener.stop(graceSeconds: 20) }
+    let refused = Deadline(seconds: 10)
+    // Once nobody new is taken, who is there still has an answer.
+    while (try? peers.dial(server.port).close()) != nil, !refused.hasPassed { poll(nil, 0, 5) }
+    try connection.send(.hello, bytes: [3, 4])
+    #expect(try connection.receivedBytes() == [3, 4])
+    try connection.send(.goodbye, bytes: [1, 2])
+    #expect(try stopping.value() && watch.seconds < 15)
+    connection.close()
+  }
+
   @Test("stop before start, and twice, is harmless")
   func stopEarly() throws {
     let listener = try peers.listener()
