@@ -8,8 +8,8 @@ import ReplModel
 /// one that must start first goes first. A pass that takes long (a first copy, storage that hangs) gives its
 /// place to others: as many long ones again may run besides, so that a few slow VMs do not make all others
 /// late. One that does not get on at all (storage that does not answer keeps its thread for ever) does not
-/// even count among those, as long as few hang. A failed pass is tried again sooner than its interval, after a
-/// growing pause.
+/// even count among those, as long as few hang. A failed pass is tried again sooner than its interval, after
+/// a growing pause.
 public struct PassSchedule<Key: Hashable & Sendable>: Sendable {
   /// First pause after a failure, doubled for every further one up to the VM's interval, seconds.
   static var firstRetrySeconds: Double { 5 }

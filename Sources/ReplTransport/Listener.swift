@@ -8,8 +8,8 @@ import Synchronization
 /// Takes connections, authenticates them, and serves each on a thread of its own.
 ///
 /// Shutdown order of `stop`: no new connection is taken; those that are open may end by themselves for as
-/// long as they are given; every one that is left is interrupted, whatever it is doing; their threads end; the
-/// listening socket is closed; `run` returns.
+/// long as they are given; every one that is left is interrupted, whatever it is doing; their threads end;
+/// the listening socket is closed; `run` returns.
 public final class Listener: Sendable {
   /// How many connections there may be at once, those that are still shaking hands included.
   public struct Caps: Sendable, Hashable {
