@@ -18,17 +18,22 @@ public struct VerifySettings: Sendable {
   }
 }
 
-/// Reads a share of every standby again each night, one after the other, and notes what is found. A standby
-/// that a pass holds is left for later. Blocks; runs on a thread of its own.
+/// Reads a share of every standby again each night and notes what is found: those of a store one after the
+/// other, each store on a thread of its own, so that one whose storage hangs keeps the others from nothing. A
+/// standby that a pass holds is left for later. Blocks; runs on a thread of its own.
 public final class NightlyVerification: Sendable {
   /// What is read of one standby before the next one has its turn.
   private static let secondsPerStep: Double = 10
   private static let secondsBetweenLooks: Double = 30
+  private static let secondsToEnd: Double = 2
 
   private let service: TargetService
   private let settings: VerifySettings
   /// True ends it.
   private let stop: Monitor<Bool>
+  /// Threads that have not ended, and those of them that read at this moment: they share the rate.
+  private let running = Monitor(0)
+  private let reading = Monitor(0)
 
   public init(service: TargetService, settings: VerifySettings) {
     self.service = service
@@ -41,11 +46,32 @@ public final class NightlyVerification: Sendable {
 
   /// Until `end`.
   public func run() {
+    var threads: [String: NamedThread] = [:]
     while !isStopped {
-      let didSomething = night(at: service.time.wallTime()).map(visitAll) ?? false
-      if !didSomething { _ = stop.wait(seconds: Self.secondsBetweenLooks) { $0 ? true : nil } }
+      // A store that was missing may be there now.
+      for (name, store) in service.stores where threads[name] == nil {
+        running.withLock { $0 += 1 }
+        threads[name] = NamedThread.start("verify-store") { [self] in
+          run(store)
+          running.withLock { $0 -= 1 }
+        }
+      }
+      pause()
+    }
+    // A thread whose storage hangs is not waited for: the daemon is ending.
+    let haveEnded: Bool? = running.wait(seconds: Self.secondsToEnd) { $0 == 0 ? true : nil }
+    for thread in threads.values { if haveEnded == nil { thread.detach() } else { thread.join() } }
+  }
+
+  private func run(_ store: StandbyStore) {
+    var troubles = VerifyTroubles()
+    while !isStopped {
+      let didSomething = night(at: service.time.wallTime()).map { visitAll(store, $0, &troubles) } ?? false
+      if !didSomething { pause() }
     }
   }
+
+  private func pause() { _ = stop.wait(seconds: Self.secondsBetweenLooks) { $0 ? true : nil } }
 
   private var isStopped: Bool { stop.withLock { $0 } }
 
@@ -57,34 +83,47 @@ public final class NightlyVerification: Sendable {
     return LocalTime(WallTime(millisecondsSince1970: now.millisecondsSince1970 - 86_400_000)).date
   }
 
-  /// One step of every standby; false when there was nothing to do.
-  private func visitAll(_ night: String) -> Bool {
+  /// One step of every standby of a store; false when there was nothing to do.
+  private func visitAll(_ store: StandbyStore, _ night: String, _ troubles: inout VerifyTroubles) -> Bool {
+    troubles.begin(night: night)
     var didSomething = false
-    for (_, store) in service.stores {
-      // A store that cannot be read is told by those who need it.
-      for summary in (try? store.standbys()) ?? [] {
-        if isStopped { return true }
-        if let catalog = summary.catalog, visit(catalog, in: store, night) { didSomething = true }
-      }
+    // A store that cannot be read is told by those who need it.
+    for summary in (try? store.standbys()) ?? [] {
+      if isStopped { return true }
+      guard let catalog = summary.catalog,
+        troubles.mayTry(catalog.vm, now: service.time.monotonicNanoseconds())
+      else { continue }
+      if visit(catalog, in: store, night, &troubles) { didSomething = true }
     }
     return didSomething
   }
 
-  private func visit(_ catalog: Catalog, in store: StandbyStore, _ night: String) -> Bool {
+  private func visit(
+    _ catalog: Catalog, in store: StandbyStore, _ night: String, _ troubles: inout VerifyTroubles
+  ) -> Bool {
+    let readers = reading.withLock { readers in
+      readers += 1
+      return readers
+    }
+    defer { reading.withLock { $0 -= 1 } }
+    let rate = max(1, settings.bytesPerSecond / Int64(readers))
     do throws(StandbyError) {
       let step = try store.verifyNext(
         vm: catalog.vm, share: settings.share, night: night,
-        stepBytes: Int64(Double(settings.bytesPerSecond) * Self.secondsPerStep),
-        bytesPerSecond: settings.bytesPerSecond
+        stepBytes: Int64(Double(rate) * Self.secondsPerStep), bytesPerSecond: rate
       ) { [self] _ in !isStopped && self.night(at: service.time.wallTime()) == night }
       guard let outcome = step.outcome, let round = step.round else { return false }
+      troubles.noteSuccess(catalog.vm)
       note(outcome, round, step, catalog)
       return true
     } catch {
       switch error {
       // A pass has it: later. The night is over, or the daemon stops: the same part again.
       case .lockHeld, .interruptedByFailover, .passEnded: break
-      default: service.report(.notVerified(vm: SafeText.printable(catalog.displayName), error))
+      default:
+        if troubles.note(catalog.vm, cause: "\(error)", now: service.time.monotonicNanoseconds()) {
+          service.report(.notVerified(vm: SafeText.printable(catalog.displayName), error))
+        }
       }
       return false
     }

@@ -13,7 +13,7 @@ import Testing
   private static let vm = VMID(high: 0x564D, low: 3)
   private static let key = DigestKey(
     id: KeyID(high: 1, low: 1), bytes: PageMaker.random(byteCount: 32, seed: 7))!
-  private let machine = SimulatedMachine(disks: ["store", "state"])
+  private let machine = SimulatedMachine(disks: ["store", "state", "store2", "state2"])
 
   /// Ends within a slice, whatever a test does.
   private func run(
@@ -32,20 +32,23 @@ import Testing
     return condition()
   }
 
-  private func makeStore() throws -> StandbyStore {
-    _ = try StandbyStore.initialize(root: machine.disk("store"), time: ManualTime())
+  private func makeStore(
+    _ suffix: String = "", vm: VMID = Self.vm,
+    wrap: (any StorageDirectory) -> any StorageDirectory = { $0 }
+  ) throws -> StandbyStore {
+    _ = try StandbyStore.initialize(root: machine.disk("store\(suffix)"), time: ManualTime())
     let store = try StandbyStore(
-      root: machine.disk("store"), state: machine.disk("state"), receiver: ReceiverID(high: 7, low: 7),
-      time: SystemTime(), files: NoFiles(), freeSpaceFloorBytes: 0)
+      root: wrap(machine.disk("store\(suffix)")), state: machine.disk("state\(suffix)"),
+      receiver: ReceiverID(high: 7, low: 7), time: SystemTime(), files: NoFiles(), freeSpaceFloorBytes: 0)
     try store.rememberKey(Self.key)
-    let standby = try store.create(vm: Self.vm, displayName: "web01", owner: "primary")
+    let standby = try store.create(vm: vm, displayName: "web01", owner: "primary")
     let disk = PassOffer.Disk(
       disk: DiskID(high: 1, low: 1), slot: DiskSlot("scsi0:0")!,
       grid: PageGrid(sizeBytes: 3 << 20, pageSizeBytes: 4096)!, keyID: Self.key.id,
       facts: DiskFacts(entries: []))
     let pass = try standby.beginPass(
       PassOffer(
-        vm: Self.vm, displayName: "web01", owner: "primary", pass: .random(),
+        vm: vm, displayName: "web01", owner: "primary", pass: .random(),
         frozenAt: WallTime(millisecondsSince1970: 0), label: .crashConsistent, epoch: nil, disks: [disk],
         vmxHash: nil, nvramHash: nil))
     let root = try pass.digestView(disk: 0).root()
@@ -55,12 +58,13 @@ import Testing
   }
 
   private func service(
-    _ store: StandbyStore, _ report: @escaping @Sendable (TargetService.Event) -> Void
+    _ stores: StandbyStore..., report: @escaping @Sendable (TargetService.Event) -> Void
   ) throws -> TargetService {
+    let named = stores.enumerated().map { (name: "store\($0.offset)", store: $0.element) }
     let service = TargetService(
       receiver: ReceiverID(high: 7, low: 7),
       settings: TargetSettings(productVersion: "0.1.0", rpoSeconds: 900, storeOfPeer: [:]),
-      stores: StoreShelf([("main", store)]),
+      stores: StoreShelf(named),
       keys: TargetKeys(directory: try machine.disk("state").createDirectory("sender-keys")),
       board: try StatusBoard(directory: nil), time: SystemTime(), report: report)
     try service.loadBoard()
@@ -118,5 +122,44 @@ import Testing
       if nights.last != night { nights.append(night) }
     }
     #expect((2...3).contains(nights.count) && Set(nights).count == nights.count, "\(nights)")
+  }
+
+  @Test("a store that does not answer keeps no other from being verified, nor the daemon from ending")
+  func hangingStore() throws {
+    let gate = GatedDirectory.Gate()
+    let other = VMID(high: 0x564D, low: 4)
+    let hanging = try makeStore { GatedDirectory($0, gate: gate) }
+    let service = try service(hanging, makeStore("2", vm: other)) { _ in }
+    gate.shut(try #require(try hanging.standbys().first).directory)
+    defer { gate.open() }
+    #expect(
+      try run(service, window: "00:00-00:00") {
+        gate.waiting > 0 && service.board[other]?.verification?.completeAt != nil
+      })
+    #expect(service.board[Self.vm]?.verification == nil)
+  }
+
+  @Test("a standby that cannot be verified is told once a night for each cause, and tried ever more seldom")
+  func troubles() {
+    var troubles = VerifyTroubles()
+    troubles.begin(night: "2026-11-28")
+    var (now, tries, told): (Int64, Int, [String]) = (0, 0, [])
+    // Eight hours, a look every half minute, of which every tenth finds another cause.
+    for look in 0..<960 {
+      now = Int64(look) * 30_000_000_000
+      guard troubles.mayTry(Self.vm, now: now) else { continue }
+      tries += 1
+      let cause = tries.isMultiple(of: 10) ? "b" : "a"
+      if troubles.note(Self.vm, cause: cause, now: now) { told.append(cause) }
+    }
+    #expect(told == ["a", "b"] && (8...16).contains(tries), "\(tries)")
+    #expect(troubles.mayTry(VMID(high: 1, low: 1), now: now), "others are not concerned")
+    troubles.noteSuccess(Self.vm)
+    #expect(troubles.mayTry(Self.vm, now: now))
+    let again = troubles.note(Self.vm, cause: "a", now: now)
+    #expect(!again)
+    troubles.begin(night: "2026-11-29")
+    let tomorrow = troubles.note(Self.vm, cause: "a", now: now)
+    #expect(tomorrow)
   }
 }
