@@ -140,6 +140,8 @@ public struct VMStatus: Sendable, Codable {
   public var verification: Verification?
   /// Of a VM that was found and is not protected: how to protect it.
   public var found: Found?
+  /// The other side's clock minus this one's, as the last connection of the VM measured it.
+  public var clockSkewSeconds: Double?
   /// What it sends and may send; nil where nothing is limited or counted.
   public var bandwidth: BandwidthStatus?
 
@@ -152,6 +154,9 @@ public struct VMStatus: Sendable, Codable {
     passesCommitted = 0
     passesFailed = 0
   }
+
+  /// A difference of clocks that a person should look at: more than a slow connection makes it seem.
+  public static let clockSkewLimitSeconds = 60.0
 
   /// The state when no pass runs and none ended just now, as far as points and failures tell.
   public var restingState: State {

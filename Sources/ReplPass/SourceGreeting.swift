@@ -22,6 +22,7 @@ struct SourceGreeting {
       agreement = try Agreement(local: hello, remote: answer, now: time.wallTime())
     } catch { throw .wire(error) }
     conversation.agree(on: agreement.features)
+    settings.onClockSkew?(agreement.clockSkewSeconds)
     conversation.connection.startHeartbeats(everySeconds: ProtocolTimeouts.heartbeatSeconds)
     return (agreement, try agreeOnKey(onFile: answer.digestKeyOnFile))
   }

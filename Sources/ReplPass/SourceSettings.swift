@@ -21,6 +21,8 @@ public struct SourceSettings: Sendable {
   public let retryLimit: Int
   /// The pace of each connection; nil for as fast as it goes.
   public var makePace: (@Sendable () -> any SendPace)?
+  /// Told of the receiver's clock minus ours, at each greeting.
+  public var onClockSkew: (@Sendable (_ seconds: Double) -> Void)?
 
   public init(
     receiver: HostPort, tls: TLSContext, productVersion: String, pageSizeBytes: Int = 4096,

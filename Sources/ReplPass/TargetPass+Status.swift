@@ -16,8 +16,9 @@ extension TargetPass {
     let seeding = seedingDisks
     service.board.update(
       offer.vm, name: catalog.displayName, peer: peer, rpoSeconds: service.settings.rpoSeconds
-    ) { status in
+    ) { [agreement] status in
       status.running = running
+      status.clockSkewSeconds = agreement.clockSkewSeconds
       status.enter(seeding)
       // A seed says nothing about the VM's points: a failure of the last pass stays to be seen.
       if isSeed && [.failing, .stopped].contains(status.state) { return }

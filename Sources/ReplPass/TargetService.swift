@@ -16,6 +16,8 @@ public final class TargetService: Sendable {
     case pointsDropped(vm: String, [(point: PointReference, reason: DropReason)], overBudgetBytes: Int64)
     /// Points that should have gone are still there; the next pass tries again.
     case retentionFailed(vm: String, StandbyError)
+    /// The sender's clock minus ours, when a person should look at it.
+    case clockSkew(peer: String, seconds: Double)
     /// A proof came to its end, whatever it found.
     case proven(peer: String, ProofStatement, path: String)
     /// A proof that was asked for did not.
@@ -41,6 +43,7 @@ public final class TargetService: Sendable {
   let queue: PassQueue
   let connections: PeerConnections
   private let stopping = StopSignal()
+  private let clockSkew = ClockSkew()
 
   /// New standbys go to the first store unless the settings name another for their peer. While a configured
   /// store is missing no standby is made, for the VM may have its standby there.
@@ -111,6 +114,11 @@ public final class TargetService: Sendable {
     try board.load(
       present, isComplete: shelf.missing == nil && present.count == all.count,
       rpoSeconds: settings.rpoSeconds, now: time.wallTime())
+  }
+
+  func note(clockSkewSeconds seconds: Double, peer: String) {
+    guard clockSkew.mustWarn(of: seconds, peer: peer, now: time.monotonicNanoseconds()) else { return }
+    report(.clockSkew(peer: peer, seconds: seconds))
   }
 
   /// Keeps what the board says for a restart. Only history: a failure is logged and harms nothing.

@@ -60,6 +60,7 @@ final class TargetSession {
       let agreement = try Agreement(local: answer, remote: hello, now: service.time.wallTime())
       conversation.agree(on: agreement.features)
       self.agreement = agreement
+      service.note(clockSkewSeconds: agreement.clockSkewSeconds, peer: peer)
     } catch { throw .wire(error) }
     conversation.connection.startHeartbeats(everySeconds: ProtocolTimeouts.heartbeatSeconds)
   }

@@ -13,7 +13,8 @@ public struct Agreement: Hashable, Sendable {
   public let batchBytes: Int
   /// Disks of an offer: the smaller of both bounds.
   public let disks: Int
-  /// The peer's clock minus ours when its hello was read. Exported; never used for ordering.
+  /// The peer's clock minus ours when its hello was read. Shown, warned of, and never used for
+  /// ordering.
   public let clockSkewSeconds: Double
 
   /// zstd where both have it, else zlib.

@@ -35,6 +35,10 @@ struct EventLog {
       logger.warning("standby-not-verified", metadata: ["vm": "\(vm)", "cause": "\(error)"])
     case .statusNotKept(let error):
       logger.warning("status-not-kept", metadata: ["cause": "\(error)"])
+    case .clockSkew(let peer, let seconds):
+      logger.warning(
+        "clocks-differ",
+        metadata: ["peer": "\(peer)", "peer_ahead_seconds": "\(seconds)", "next": "\(ClockSkew.advice)"])
     case .proven(let peer, let statement, let path):
       write(statement, peer: peer, path: path)
     case .notProven(let vm, let peer, let error):

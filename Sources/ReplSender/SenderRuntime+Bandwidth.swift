@@ -10,6 +10,7 @@ extension SenderRuntime {
     noteDeadline(vm, id)
     var result = settings
     result.makePace = { [bandwidth] in bandwidth.makePace(for: vm.vmxPath) }
+    result.onClockSkew = { [self] in noteClockSkew($0, vm: id) }
     return result
   }
 

@@ -42,6 +42,16 @@ extension SenderRuntime {
       "pass-interrupted", metadata: ["vm": "\(board[vm]?.name ?? vm.description)", "cause": "\(cause)"])
   }
 
+  /// The receiver's clock minus ours.
+  func noteClockSkew(_ seconds: Double, vm: VMID) {
+    board.update(vm) { $0.clockSkewSeconds = seconds }
+    let peer = "\(config.receiver.address)"
+    guard clockSkew.mustWarn(of: seconds, peer: peer, now: time.monotonicNanoseconds()) else { return }
+    logger.warning(
+      "clocks-differ",
+      metadata: ["peer": "\(peer)", "peer_ahead_seconds": "\(seconds)", "next": "\(ClockSkew.advice)"])
+  }
+
   /// A pass ended without a commit.
   func note(_ error: PassError, _ vm: SenderConfig.VM, _ id: VMID) -> PassFailure {
     let name = vm.name ?? board[id]?.name ?? vm.vmxPath

@@ -36,6 +36,7 @@ final class SenderRuntime: Sendable {
   let strayLeftovers = Mutex<[String]>([])
   /// What was seen of VMs while looking ahead.
   let foresight = Mutex<[VMID: Foresight]>([:])
+  let clockSkew = ClockSkew()
   private let lock: FileLock
   /// Set by the daemon, which has one.
   private let scheduler = Mutex<PassScheduler?>(nil)

@@ -55,6 +55,9 @@ struct MetricName: Hashable, Sendable {
     "running_pass_done_bytes", "Bytes of disk that the running pass has dealt with.")
   static let runningTotal = gauge(
     "running_pass_size_bytes", "Bytes of disk that the running pass has to deal with.")
+  static let clockSkew = gauge(
+    "clock_skew_seconds",
+    "The other side's clock minus this one's, as the last connection of the VM measured it.")
   static let freezeHold = gauge(
     "last_freeze_hold_seconds", "How long the last view of the VM was held, from freeze to release.")
   static let guestHold = gauge(

@@ -40,6 +40,7 @@ public enum MetricsText {
     perVM(.passWire, vms, &text) { $0.lastPass.map { "\($0.wireBytes)" } }
     perVM(.runningDone, vms, &text) { $0.running.map { "\($0.doneBytes)" } }
     perVM(.runningTotal, vms, &text) { $0.running.map { "\($0.totalBytes)" } }
+    perVM(.clockSkew, vms, &text) { $0.clockSkewSeconds.map(number) }
     perVM(.freezeHold, vms, &text) { $0.lastFreeze.map { number($0.heldSeconds) } }
     perVM(.guestHold, vms, &text) { $0.lastFreeze?.guestHeldSeconds.map(number) }
     hints(vms, &text)

@@ -21,6 +21,11 @@ enum StatusNotes {
       let age = AmountText.duration(seconds: now.seconds(since: oldest.frozenAt))
       lines.append("\(count) recovery points are kept, the oldest is \(age) old")
     }
+    if let seconds = vm.clockSkewSeconds, abs(seconds) > VMStatus.clockSkewLimitSeconds {
+      let (amount, way) = (AmountText.duration(seconds: abs(seconds)), seconds > 0 ? "ahead of" : "behind")
+      lines.append(
+        "CLOCKS DIFFER: that of the other side is \(amount) \(way) this one, and the lag is wrong by as much")
+    }
     lines += doubts(vm)
     lines += disks(vm.disks ?? [])
     if let freeze = vm.lastFreeze, freeze.provider != "none" || freeze.guestHeldSeconds != nil {

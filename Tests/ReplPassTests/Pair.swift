@@ -55,6 +55,7 @@ final class Pair: Sendable {
     var limits = TargetLimits()
     var leaseWaits = LeaseTable.Waits()
     var time: any TimeSource = SystemTime()
+    var events: [TargetService.Event] = []
     /// What is put between the receiver and the root of its store.
     var wrapRoot: @Sendable (any StorageDirectory) -> any StorageDirectory = { $0 }
   }
@@ -139,13 +140,16 @@ final class Pair: Sendable {
       stores: StoreShelf([("main", try store())]), keys: keys, board: try StatusBoard(directory: nil),
       time: current.withLock { $0.time },
       desk: try ProofDesk(identity: targetIdentity, state: receiver.disk("state")),
-      report: { _ in })
+      report: { [weak self] event in self?.current.withLock { $0.events.append(event) } })
     service.recover()
     current.withLock { $0.service = service }
   }
 
   /// The receiver's daemon begins to end.
   func stopReceiver() { current.withLock { $0.service }?.stop() }
+
+  /// What the receiver has reported.
+  var events: [TargetService.Event] { current.withLock { $0.events } }
 
   /// What the receiver says of the VM.
   var status: VMStatus? { current.withLock { $0.service }?.board[Self.vm] }

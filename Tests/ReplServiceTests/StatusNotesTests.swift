@@ -28,6 +28,21 @@ struct StatusNotesTests {
     #expect(lines[2].contains("1.5 ") && lines[2].contains("10m (ok)"), "the lag is that of the point before")
   }
 
+  @Test("clocks that differ by more than a minute are told, with the side that is ahead, and exported")
+  func clocks() {
+    var vm = StatusSamples.frozen
+    vm.clockSkewSeconds = 59
+    #expect(!table([vm]).contains("CLOCKS DIFFER"))
+    vm.clockSkewSeconds = 3600
+    #expect(table([vm]).contains("CLOCKS DIFFER: that of the other side is 1h ahead of this one"))
+    vm.clockSkewSeconds = -90
+    #expect(table([vm]).contains("is 1m 30s behind this one"), "\(table([vm]))")
+    var document = StatusSamples.document
+    document.vms = [vm]
+    let metrics = MetricsText.render(document, processStart: StatusSamples.now)
+    #expect(metrics.contains("vmrepl_clock_skew_seconds{") && metrics.contains("} -90\n"))
+  }
+
   @Test("a VM with fuzzy points only says so instead of a lag")
   func fuzzyOnly() {
     var vm = StatusSamples.frozen
