@@ -20,14 +20,11 @@ final class Conversation: Sendable {
 
   var phase: SessionState.Phase { state.withLock { $0.phase } }
 
-  /// The daemon is ending: tells the peer, and cuts the connection when that takes too long. Returns at once;
-  /// whoever receives gets an error when the peer has left.
-  func stop() {
-    ending.begin { [self] in
-      tell(.stopping)
-    } cut: { [connection] in
-      connection.interrupt()
-    }
+  /// The daemon is ending: tells the peer, and `cuts` the connection when that takes too long. Returns at
+  /// once; whoever receives gets an error when the peer has left.
+  func stop(cuts: Bool) {
+    let cut: @Sendable () -> Void = { [connection] in connection.interrupt() }
+    ending.begin(tell: { [self] in tell(.stopping) }, cut: cuts ? cut : nil)
   }
 
   /// What a failure of the session means: where this daemon is ending, what its end has caused is no fault.

@@ -11,7 +11,7 @@ final class SessionEnding: Sendable {
     var isOver = false
     /// How the thread that sends data learns that it has to tell; nil while nobody sends any.
     var stopSending: (@Sendable () -> Void)?
-    var cutting: NamedThread?
+    var threads: [NamedThread] = []
   }
 
   private let state = Monitor(State())
@@ -19,18 +19,20 @@ final class SessionEnding: Sendable {
   /// Whether the daemon is ending under this session.
   var isStopping: Bool { state.withLock { $0.isStopping } }
 
-  /// Returns at once. `tell` tells the peer where no other thread is sending; `cut` ends the connection.
-  func begin(tell: @escaping @Sendable () -> Void, cut: @escaping @Sendable () -> Void) {
+  /// Returns at once. `tell` tells the peer where no other thread is sending; `cut` ends the connection, nil
+  /// where somebody else does.
+  func begin(tell: @escaping @Sendable () -> Void, cut: (@Sendable () -> Void)?) {
     state.withLock { state in
       guard !state.isStopping, !state.isOver else { return }
       state.isStopping = true
       // A thread of its own: the peer may be one that takes nothing.
-      let telling = NamedThread.start("stop-tell", state.stopSending ?? tell)
-      state.cutting = NamedThread.start("stop-cut") { [self] in
+      state.threads = [NamedThread.start("stop-tell", state.stopSending ?? tell)]
+      guard let cut else { return }
+      let cutting = NamedThread.start("stop-cut") { [self] in
         let hasEnded: Bool? = self.state.wait(seconds: Self.graceSeconds) { $0.isOver ? true : nil }
         if hasEnded == nil { cut() }
-        telling.join()
       }
+      state.threads.append(cutting)
     }
   }
 
@@ -49,10 +51,10 @@ final class SessionEnding: Sendable {
 
   /// The connection is closed: nothing is to be told or cut any more.
   func end() {
-    let cutting = state.withLock { state in
+    let threads = state.withLock { state in
       state.isOver = true
-      return state.cutting
+      return state.threads
     }
-    cutting?.join()
+    for thread in threads { thread.join() }
   }
 }

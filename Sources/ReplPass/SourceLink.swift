@@ -67,7 +67,8 @@ final class SourceLink: Sendable {
       connection.close()
       conversation.ending.end()
     }
-    return try interrupt.whileWatching(wake: { conversation.stop() }) { () throws(PassError) -> Answer in
+    return try interrupt.whileWatching(wake: { conversation.stop(cuts: true) }) {
+      () throws(PassError) -> Answer in
       do throws(PassError) {
         return try body(conversation)
       } catch {

@@ -89,7 +89,7 @@ public final class TargetService: Sendable {
     let session = TargetSession(service: self, connection: connection)
     let conversation = session.conversation
     do throws(PassError) {
-      try stopping.whileWatching(wake: { conversation.stop() }) { () throws(PassError) in
+      try stopping.whileWatching(wake: { conversation.stop(cuts: false) }) { () throws(PassError) in
         try connections.during(session.peer) { () throws(PassError) in try session.run() }
       }
     } catch {
@@ -101,7 +101,7 @@ public final class TargetService: Sendable {
     conversation.ending.end()
   }
 
-  /// The daemon is ending: every sender is told, and has a second. Returns at once.
+  /// The daemon is ending: every sender is told. Returns at once; the listener cuts what is left later.
   public func stop() { stopping.set() }
 
   /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from
