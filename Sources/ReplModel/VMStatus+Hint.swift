@@ -12,23 +12,29 @@ extension VMStatus {
       public var auditedBytes: Int64
       /// Where the hint was found wrong in that pass, bytes; nil where it was not.
       public var contradictionOffset: Int64?
+      /// Why holes of the disk were read as well; nil where they were left out.
+      public var holeRefusal: String?
+      /// Where a hole was found to hold something in that pass, bytes; nil where none was.
+      public var holeOffset: Int64?
 
       public init(
         slot: DiskSlot, refusal: String?, changedBytes: Int64?, auditedBytes: Int64,
-        contradictionOffset: Int64? = nil
+        contradictionOffset: Int64? = nil, holeRefusal: String? = nil, holeOffset: Int64? = nil
       ) {
         self.slot = slot
         self.refusal = refusal
         self.changedBytes = changedBytes
         self.auditedBytes = auditedBytes
         self.contradictionOffset = contradictionOffset
+        self.holeRefusal = holeRefusal
+        self.holeOffset = holeOffset
       }
     }
 
-    /// `reflink`, `chain` or `command`.
+    /// `reflink`, `chain` or `command`; `none` where only the holes of disks are told of.
     public var source: String
     public var disks: [Disk]
-    /// How often a hint was found wrong since the beginning.
+    /// How often a hint, or what the storage says of holes, was found wrong since the beginning.
     public var contradictions: UInt64
     /// Since when clones are kept for the next pass; nil where none are.
     public var keptSince: WallTime?

@@ -71,7 +71,7 @@ final class BatchStream: Sendable {
     var disks = disks
     try scanAll(disks, onEnd)
     // A hint that was found wrong has left out what nobody knows: its disk is read again, all of it.
-    while source.restart(&disks, after: hints?.newContradictions() ?? []) { try scanAll(disks, onEnd) }
+    while source.restart(&disks, hints) { try scanAll(disks, onEnd) }
   }
 
   private func scanAll(

@@ -11,6 +11,8 @@ final class SourceDisks: Sendable {
   let disks: [ViewDisk]
   let grids: [PageGrid]
   let tracker: ResumeTracker
+  /// See `holeAudits`.
+  let audits = Mutex<[HoleAudit]>([])
   private let kept = Mutex<(maps: [SourceDiskMaps], receiver: ReceiverID)?>(nil)
 
   /// `first` is the leaf to begin with, counted across all disks.
@@ -77,6 +79,7 @@ final class SourceDisks: Sendable {
     _ maps: [SourceDiskMaps], _ accept: Accept, _ conversation: Conversation, hints: ViewHints? = nil
   ) throws(PassError) -> [ScanDisk] {
     let hinted = self.hints(hints, maps, accept)
+    let audits = holeAudits(hints, accept)
     var aligned: [ScanDisk] = []
     for (index, disk) in maps.enumerated() {
       let alignment = MapAlignment(conversation: conversation, diskIndex: index, maps: disk)
@@ -84,7 +87,7 @@ final class SourceDisks: Sendable {
       aligned.append(
         ScanDisk(
           image: disks[index].image, grid: grids[index], base: disk.base, held: held, delta: disk.delta,
-          hint: hinted[index]))
+          hint: hinted[index], holes: audits[index]))
     }
     return aligned
   }

@@ -20,7 +20,8 @@ struct HintTrustCommand: AsyncParsableCommand {
     discussion: """
       A hint that called changed bytes unchanged is not used again for its disk: every pass reads all of it,
       which is right and slow. See first what was wrong with its source: the command, the clock, the storage.
-      The VM's next pass goes by hints again. A running daemon notices by itself.
+      The same goes for a storage that called bytes a hole that hold something: holes of the disk are read, too.
+      The VM's next pass goes by hints and holes again. A running daemon notices by itself.
       """)
 
   @OptionGroup var option: ConfigOption

@@ -10,6 +10,7 @@ enum HintNotes {
     let source = SafeText.printable(hint.source, limit: 32)
     var lines: [String] = []
     let used = hint.disks.filter { $0.refusal == nil && $0.contradictionOffset == nil }
+    lines += hint.disks.filter { $0.holeRefusal != nil }.prefix(listedDisks).map(holes)
     if !used.isEmpty {
       let changed = used.reduce(Int64(0)) { $0 + ($1.changedBytes ?? 0) }
       let audited = used.reduce(Int64(0)) { $0 + $1.auditedBytes }
@@ -17,7 +18,9 @@ enum HintNotes {
         "change hints (\(source)): \(AmountText.size(bytes: changed)) may have changed, "
           + "\(AmountText.size(bytes: audited)) were checked besides")
     }
-    lines += hint.disks.filter { $0.refusal != nil || $0.contradictionOffset != nil }.prefix(listedDisks)
+    lines += hint.disks.filter { disk in
+      disk.contradictionOffset != nil || disk.refusal != nil && disk.holeRefusal == nil
+    }.prefix(listedDisks)
       .map { disk in
         if let offset = disk.contradictionOffset {
           return
@@ -33,5 +36,15 @@ enum HintNotes {
       lines.append("clones are kept for the next pass since \(age)\(size)")
     }
     return lines
+  }
+
+  private static func holes(_ disk: VMStatus.Hint.Disk) -> String {
+    guard disk.holeOffset != nil else {
+      return "\(disk.slot): read in full, holes as well: "
+        + SafeText.printable(disk.holeRefusal ?? "", limit: 512)
+    }
+    return
+      "\(disk.slot): STORAGE CALLED DATA A HOLE: \(SafeText.printable(disk.holeRefusal ?? "", limit: 512)): "
+      + "all of the disk was read; see that its filesystem is in order, then run `repl-sender hint trust`"
   }
 }

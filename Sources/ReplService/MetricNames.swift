@@ -73,7 +73,7 @@ struct MetricName: Hashable, Sendable {
   static let hintAudited = gauge(
     "hint_audited_bytes", "Bytes that the last pass read only to check its change hints.")
   static let hintContradictions = counter(
-    "hint_contradictions_total", "How often a change hint was found wrong.")
+    "hint_contradictions_total", "How often a change hint, or a hole of the storage, was found wrong.")
   static let hintKept = gauge(
     "hint_clones_kept_timestamp_seconds",
     "Since when clones are kept for the next pass, Unix time; absent where none are.")

@@ -105,6 +105,15 @@ struct HintDistrust: Codable, Hashable, Sendable {
   /// Contradictions since the beginning.
   var count: UInt64 = 0
 
+  /// Takes the place of what was known of the disk and came from elsewhere, which is judged anew; what the
+  /// storage says of its holes is another matter.
+  mutating func add(_ entry: Entry) {
+    let isOfHoles = entry.provider == ViewHints.holes
+    entries.removeAll { $0.disk == entry.disk && ($0.provider == ViewHints.holes) == isOfHoles }
+    entries.append(entry)
+    count += 1
+  }
+
   func entry(of disk: DiskID, provider: String) -> Entry? {
     entries.first { $0.disk == disk && $0.provider == provider }
   }

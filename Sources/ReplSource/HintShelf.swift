@@ -1,16 +1,17 @@
 import ReplIO
 import ReplModel
+import Synchronization
 
 /// The records of change hints in the state directory (`hints/`), a file for each VM. Losing them costs one
 /// full scan each.
 public final class HintShelf: Sendable {
   /// 64 disks with some thousand ranges for each link of their chains.
   private static let recordLimitBytes = 16 << 20
-  private static let distrustLimitBytes = 256 << 10
   private static let recordSuffix = ".hint"
-  private static let distrustSuffix = ".distrust"
 
-  private let directory: any StorageDirectory
+  let directory: any StorageDirectory
+  /// What could not be written: distrusted all the same, until it is or the process ends.
+  let unwritten = Mutex<[VMID: [HintDistrust.Entry]]>([:])
 
   /// `state` is the state directory.
   public init(state: any StorageDirectory) throws(IOError) {
@@ -58,7 +59,7 @@ public final class HintShelf: Sendable {
     try remove("\(vm)\(Self.recordSuffix)")
   }
 
-  private func remove(_ name: String) throws(IOError) {
+  func remove(_ name: String) throws(IOError) {
     guard try directory.contains(name) else { return }
     try directory.removeFile(name)
     try directory.sync()
@@ -72,43 +73,9 @@ public final class HintShelf: Sendable {
     if case .record(let record) = record(of: vm) { record.kept } else { nil }
   }
 
-  // MARK: Distrust
-
-  /// Throws when there is something and it cannot be read: then no hint is to be trusted.
-  func distrust(of vm: VMID) throws(IOError) -> HintDistrust {
-    let name = "\(vm)\(Self.distrustSuffix)"
-    guard try directory.contains(name) else { return HintDistrust() }
-    let bytes = try directory.readFile(name, limitBytes: Self.distrustLimitBytes)
-    guard let distrust = SealedText.open(bytes, as: "distrust", HintDistrust.self) else {
-      throw IOError(
-        .damaged, "read", path: "\(directory.path)/\(name)",
-        detail: "what was distrusted is not known any more: `repl-sender hint trust` begins anew")
-    }
-    return distrust
-  }
-
-  func keep(_ distrust: HintDistrust, of vm: VMID) throws(IOError) {
-    try directory.replaceFile("\(vm)\(Self.distrustSuffix)", with: SealedText.seal(distrust, as: "distrust"))
-  }
-
-  /// Hints of the VM are used again, from its next pass on. The count of contradictions stays.
-  /// - Returns: the slots that were distrusted; nil when what was distrusted could not be read.
-  public func trust(_ vm: VMID) throws(IOError) -> [DiskSlot]? {
-    // Damaged: nothing of it is worth keeping.
-    guard var known = try? distrust(of: vm) else {
-      try remove("\(vm)\(Self.distrustSuffix)")
-      return nil
-    }
-    let slots = known.entries.map(\.slot)
-    if slots.isEmpty { return [] }
-    known.entries = []
-    try keep(known, of: vm)
-    return slots
-  }
-
   /// Everything of a VM goes.
   public func forget(_ vm: VMID) throws(IOError) {
     try removeRecord(of: vm)
-    try remove("\(vm)\(Self.distrustSuffix)")
+    try removeDistrust(of: vm)
   }
 }

@@ -5,7 +5,8 @@ import Synchronization
 
 /// Hands the leaves of a scan to its readers in order, and leaves out those where nothing can be: no
 /// allocated byte of the disk, no digest in what the receiver holds and none in the base. What a pass costs
-/// follows from what a disk holds, not from how large it is.
+/// follows from what a disk holds, not from how large it is; the holes that hold the storage to account are
+/// as many on every disk.
 final class LeafCursor: Sendable {
   /// A leaf in a reader's hands.
   struct Leaf {
@@ -58,6 +59,7 @@ private struct ContentOfDisk {
   private var allocated = Answer<ByteRange>()
   private var held = Answer<Int64>()
   private var base = Answer<Int64>()
+  private var audited = Answer<Int64>()
 
   /// What was found for all positions from `askedFrom` up to it; everything up to the end when it is nil.
   private struct Answer<Value> {
@@ -72,6 +74,10 @@ private struct ContentOfDisk {
   init(disk: ScanDisk) { self.disk = disk }
 
   mutating func nextLeaf(atOrAfter leaf: Int64) throws(SourceError) -> Int64? {
+    [try leafToCompare(atOrAfter: leaf), try leafOfAudit(atOrAfter: leaf)].compactMap { $0 }.min()
+  }
+
+  private mutating func leafToCompare(atOrAfter leaf: Int64) throws(SourceError) -> Int64? {
     var position = leaf
     while let wanted = disk.leafToRead(atOrAfter: position) {
       guard let found = try leafWithContent(atOrAfter: wanted) else { return nil }
@@ -88,15 +94,37 @@ private struct ContentOfDisk {
   }
 
   private mutating func leafWithData(atOrAfter leaf: Int64) throws(SourceError) -> Int64? {
-    let leafBytes = Int64(disk.grid.pageSizeBytes * PageGrid.pagesPerLeaf)
+    let leafBytes = Int64(disk.grid.leafSizeBytes)
     let position = leaf * leafBytes
     guard position < disk.grid.sizeBytes else { return nil }
+    if !disk.holes.isTrusted { return leaf }
     if !allocated.serves(position, upTo: \.end) {
       do throws(IOError) {
         allocated = Answer(askedFrom: position, value: try disk.image.allocatedRange(atOrAfter: position))
       } catch { throw .io(error) }
     }
     return allocated.value.map { max(position, $0.offset) / leafBytes }
+  }
+
+  /// The next leaf with a hole that is read in this pass, whatever hints say.
+  private mutating func leafOfAudit(atOrAfter leaf: Int64) throws(SourceError) -> Int64? {
+    if !audited.serves(leaf, upTo: { $0 + 1 }) {
+      var candidate = disk.holes.nextLeaf(atOrAfter: leaf)
+      while let found = candidate, try isAllocated(found) {
+        candidate = disk.holes.nextLeaf(atOrAfter: found + 1)
+      }
+      audited = Answer(askedFrom: leaf, value: candidate)
+    }
+    return audited.value
+  }
+
+  /// Whether there is no hole in the leaf.
+  private func isAllocated(_ leaf: Int64) throws(SourceError) -> Bool {
+    let bytes = disk.grid.bytes(of: disk.grid.pages(ofLeaf: leaf))
+    do throws(IOError) {
+      guard let range = try disk.image.allocatedRange(atOrAfter: bytes.offset) else { return false }
+      return range.offset <= bytes.offset && range.end >= bytes.end
+    } catch { throw .io(error) }
   }
 
   private mutating func leafOfHeld(atOrAfter leaf: Int64) throws(SourceError) -> Int64? {

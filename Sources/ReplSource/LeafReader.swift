@@ -59,7 +59,10 @@ struct LeafReader {
       let piece = page..<min(page + pagesPerRead, pages.upperBound)
       let slot = Int(page - pages.lowerBound)
       let range = slot..<(slot + piece.count)
-      let data = try read(piece, of: disk, diskIndex: diskIndex, into: range)
+      let data = try read(
+        Piece(
+          leaf: leaf, disk: disk, diskIndex: diskIndex, bytes: disk.grid.bytes(of: piece),
+          firstPage: piece.lowerBound, firstSlot: slot, pageCount: piece.count))
       if memcmp(fresh.baseAddress! + slot, held.baseAddress! + slot, piece.count * PageDigest.byteCount) != 0
       {
         differs = true
@@ -78,40 +81,85 @@ struct LeafReader {
     return true
   }
 
+  /// Some pages of a leaf that are dealt with at once.
+  private struct Piece {
+    let leaf: Int64
+    let disk: ScanDisk
+    let diskIndex: Int
+    let bytes: ByteRange
+    let firstPage: Int64
+    /// Of the leaf, for the first page.
+    let firstSlot: Int
+    let pageCount: Int
+  }
+
   /// Reads the allocated part of the pages and digests it; pages in holes keep the zero digest without being
-  /// read.
-  private mutating func read(
-    _ pages: Range<Int64>, of disk: ScanDisk, diskIndex: Int, into slots: Range<Int>
-  ) throws(SourceError) -> UnsafeRawBufferPointer {
-    let bytes = disk.grid.bytes(of: pages)
-    let pageSize = disk.grid.pageSizeBytes
-    var position = bytes.offset
+  /// read, unless the storage is held to account by them.
+  private mutating func read(_ piece: Piece) throws(SourceError) -> UnsafeRawBufferPointer {
+    let (disk, bytes) = (piece.disk, piece.bytes)
+    let pageSize = Int64(disk.grid.pageSizeBytes)
+    var done = 0
     do throws(IOError) {
-      while let range = try nextAllocated(atOrAfter: position, disk: disk, diskIndex: diskIndex),
+      if !disk.holes.isTrusted {
+        try read(0..<piece.pageCount, of: piece)
+        done = piece.pageCount
+      }
+      while done < piece.pageCount,
+        let range = try nextAllocated(
+          atOrAfter: bytes.offset + Int64(done) * pageSize, disk: disk, diskIndex: piece.diskIndex),
         let wanted = range.intersection(bytes)
       {
-        // Whole pages around the allocated bytes: what lies in the hole reads as zero.
-        let first = (wanted.offset - bytes.offset) / Int64(pageSize)
-        let last = min(
-          (wanted.end - bytes.offset + Int64(pageSize) - 1) / Int64(pageSize), Int64(pages.count))
-        let start = Int(first) * pageSize
-        let end = min(Int(last) * pageSize, Int(bytes.length))
-        let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<end])
-        let began = scan.times.now
-        try disk.image.read(into: target, at: bytes.offset + Int64(start))
-        let wasRead = scan.times.add(.read, since: began)
-        counts.readBytes += Int64(end - start)
-        do throws(DigestError) {
-          let digests = UnsafeMutableBufferPointer(
-            rebasing: fresh[(slots.lowerBound + Int(first))..<(slots.lowerBound + Int(last))])
-          try digester.digest(pages: UnsafeRawBufferPointer(target), pageSizeBytes: pageSize, into: digests)
-        } catch { throw IOError(.limit, "digest", path: "disk", detail: "\(error)") }
-        scan.times.add(.digest, since: wasRead)
-        position = bytes.offset + Int64(end)
-        if position >= bytes.end { break }
+        // Whole pages around the allocated bytes.
+        let first = max(done, Int((wanted.offset - bytes.offset) / pageSize))
+        let last = min(Int((wanted.end - bytes.offset + pageSize - 1) / pageSize), piece.pageCount)
+        try check(hole: done..<first, of: piece)
+        try read(first..<last, of: piece)
+        done = last
       }
+      try check(hole: done..<piece.pageCount, of: piece)
     } catch { throw .io(error) }
     return UnsafeRawBufferPointer(rebasing: buffer.readable[0..<Int(bytes.length)])
+  }
+
+  /// Reads and digests pages, counted from the piece's first.
+  private mutating func read(_ pages: Range<Int>, of piece: Piece) throws(IOError) {
+    let pageSize = piece.disk.grid.pageSizeBytes
+    let (start, end) = (
+      pages.lowerBound * pageSize, min(pages.upperBound * pageSize, Int(piece.bytes.length))
+    )
+    let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<end])
+    let began = scan.times.now
+    try piece.disk.image.read(into: target, at: piece.bytes.offset + Int64(start))
+    let wasRead = scan.times.add(.read, since: began)
+    counts.readBytes += Int64(end - start)
+    let slots = (piece.firstSlot + pages.lowerBound)..<(piece.firstSlot + pages.upperBound)
+    do throws(DigestError) {
+      try digester.digest(
+        pages: UnsafeRawBufferPointer(target), pageSizeBytes: pageSize,
+        into: UnsafeMutableBufferPointer(rebasing: fresh[slots]))
+    } catch { throw IOError(.limit, "digest", path: "disk", detail: "\(error)") }
+    scan.times.add(.digest, since: wasRead)
+  }
+
+  /// Pages that the storage calls a hole. Read are all of a leaf that is audited, and those that held
+  /// something, which a wrong hole would take away. What is found there is taken for what it is.
+  private mutating func check(hole pages: Range<Int>, of piece: Piece) throws(IOError) {
+    let isAudited =
+      piece.disk.holes.contains(piece.leaf) || piece.disk.hint?.audit.contains(piece.leaf) == true
+    var page = pages.lowerBound
+    while page < pages.upperBound {
+      var end = page
+      while end < pages.upperBound, isAudited || !held[piece.firstSlot + end].isZero { end += 1 }
+      guard end > page else {
+        page += 1
+        continue
+      }
+      try read(page..<end, of: piece)
+      if let wrong = (page..<end).first(where: { !fresh[piece.firstSlot + $0].isZero }) {
+        piece.disk.holes.note(piece.firstPage + Int64(wrong))
+      }
+      page = end
+    }
   }
 
   private mutating func nextAllocated(

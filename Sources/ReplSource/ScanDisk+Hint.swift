@@ -3,7 +3,7 @@ import ReplDigest
 extension ScanDisk {
   /// The same disk, all of which is read.
   public var withoutHint: ScanDisk {
-    ScanDisk(image: image, grid: grid, base: base, held: held, delta: delta)
+    ScanDisk(image: image, grid: grid, base: base, held: held, delta: delta, holes: holes)
   }
 
   /// The first leaf at or after `leaf` that a hint does not leave out; nil when there is none. Where what the

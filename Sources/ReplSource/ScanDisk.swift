@@ -17,11 +17,14 @@ public struct ScanDisk: Sendable {
   let isDeltaComplete: Bool
   /// Leaves out what did not change since the base; nil when everything is read.
   let hint: ChangeHint?
+  /// Which holes are read, and whether the others are left out.
+  public let holes: HoleAudit
 
   public init(
     image: any BlockReadable, grid: PageGrid, base: DigestMap, held: any DigestView, delta: DigestDelta,
-    hint: ChangeHint? = nil
+    hint: ChangeHint? = nil, holes: HoleAudit? = nil
   ) {
+    self.holes = holes ?? HoleAudit(grid: grid, turn: 0)
     // What differs from the base must be known leaf by leaf.
     self.hint = held === base || held is DigestDelta ? hint : nil
     self.image = image

@@ -33,8 +33,10 @@ extension ViewHints {
     let disks = point.disks.compactMap { member -> HintRecord.Disk? in
       guard let plan = plans[member.disk], let token = plan.answer.token else { return nil }
       let used = plan.hint.flatMap { $0.contradiction == nil ? $0 : nil }
-      // One that was wrong has a record only where the next pass reads that it was: it must not be used.
+      // One that was wrong has a record only where the next pass reads that it was, also after a restart: it
+      // must not be used.
       if plan.hint != nil, used == nil, !plan.isDistrustKept { return nil }
+      if shelf.hasUnwritten(member.disk, of: view.vm) { return nil }
       let turn = used?.audit.next(at: view.frozenAt) ?? HintAudit.Turn(nextSlice: 0, at: view.frozenAt)
       return HintRecord.Disk(
         disk: member.disk, slot: member.slot, grid: member.grid, turn: turn, token: token)

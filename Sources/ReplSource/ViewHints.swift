@@ -39,6 +39,10 @@ public final class ViewHints: Sendable {
     public let auditedBytes: Int64
     /// Where the hint was found wrong in this pass.
     public let contradictionOffset: Int64?
+    /// Why holes of the disk are not left out; nil where they are.
+    public let holeRefusal: String?
+    /// Where a hole was found to hold something in this pass.
+    public let holeOffset: Int64?
   }
 
   struct Plan {
@@ -50,6 +54,7 @@ public final class ViewHints: Sendable {
     var isBlamed = false
     /// That it was wrong is written down.
     var isDistrustKept = false
+    var holes: HoleTrouble?
   }
 
   struct State {
@@ -101,6 +106,9 @@ public final class ViewHints: Sendable {
   /// Asks for what changed since the last pass, while the view stands and before anybody waits for the
   /// answer: a command may take minutes. Blocks.
   public func prepare(pageSizeBytes: Int) {
+    do throws(IOError) { try shelf.writeUnwritten(of: view.vm) } catch {
+      report(FreezeEvent(.error, "that a hint was found wrong cannot be written down yet: \(error)"))
+    }
     let (record, useless) = record()
     state.withLock { ($0.record, $0.useless) = (record, useless) }
     let provider = provider(record)
@@ -158,7 +166,7 @@ public final class ViewHints: Sendable {
       guard hint.contradiction == nil else { throw HintRefusal("it was found wrong in this pass") }
       return hint
     }
-    try checkTrust(asked.disk.id)
+    try checkTrust(asked.disk.id, of: identity)
     guard let known = plan.known, known.grid == asked.grid else { throw .noRecord }
     let audit = HintAudit(
       leafCount: asked.grid.leafCount, turn: known.turn, now: view.frozenAt, days: settings.auditDays)
@@ -167,12 +175,13 @@ public final class ViewHints: Sendable {
     return hint
   }
 
-  private func checkTrust(_ disk: DiskID) throws(HintRefusal) {
+  func checkTrust(_ disk: DiskID, of provider: String) throws(HintRefusal) {
     do throws(IOError) {
-      guard let entry = try shelf.distrust(of: view.vm).entry(of: disk, provider: identity) else { return }
+      guard let entry = try shelf.distrust(of: view.vm).entry(of: disk, provider: provider) else { return }
       throw IOError(
         .damaged, "trust", path: "hint",
-        detail: "its hint was found wrong at \(entry.at), at byte \(entry.offset): see that its source is in "
+        detail:
+          "what was said of it was found wrong at \(entry.at), at byte \(entry.offset): see that its source is in "
           + "order, then run `repl-sender hint trust`")
     } catch { throw HintRefusal(error.detail ?? "\(error)") }
   }
@@ -215,27 +224,32 @@ public final class ViewHints: Sendable {
           "disk \(slot): the change hint (\(settings.provider.name)) said that the bytes at \(offset) had "
             + "not changed, and they had: all of the disk is read now and from now on; see that the source "
             + "of the hint is in order, then run `repl-sender hint trust`"))
-      distrust(id, slot, offset)
+      if distrust(id, slot, offset, provider: identity) {
+        state.withLock { $0.plans[id]?.isDistrustKept = true }
+      }
     }
     return blamed.map(\.id)
   }
 
-  private func distrust(_ disk: DiskID, _ slot: DiskSlot, _ offset: Int64) {
+  /// False when it could not be written down.
+  @discardableResult func distrust(
+    _ disk: DiskID, _ slot: DiskSlot, _ offset: Int64, provider: String
+  ) -> Bool {
+    let entry = HintDistrust.Entry(
+      disk: disk, slot: slot, provider: provider, at: view.frozenAt, offset: offset)
     do throws(IOError) {
-      var known = try shelf.distrust(of: view.vm)
-      // What comes from elsewhere now is judged anew.
-      known.entries.removeAll { $0.disk == disk }
-      known.entries.append(
-        HintDistrust.Entry(disk: disk, slot: slot, provider: identity, at: view.frozenAt, offset: offset))
-      known.count += 1
-      try shelf.keep(known, of: view.vm)
-      state.withLock { $0.plans[disk]?.isDistrustKept = true }
+      try shelf.add(entry, of: view.vm)
+      return true
     } catch {
-      report(FreezeEvent(.error, "that a change hint was found wrong cannot be kept: \(error)"))
+      report(FreezeEvent(.error, "that a hint was found wrong cannot be written down yet: \(error)"))
+      return false
     }
   }
 
   // MARK: - For people
+
+  /// Whether there are any but what the storage says of holes.
+  public var isConfigured: Bool { settings.provider != .none }
 
   /// Where they come from, as the configuration calls it.
   public var source: String { settings.provider.name }
@@ -247,7 +261,8 @@ public final class ViewHints: Sendable {
       Outcome(
         slot: plan.slot, refusal: plan.refusal, changedBytes: plan.hint?.changed.byteCount,
         auditedBytes: plan.hint?.auditedBytes ?? 0,
-        contradictionOffset: plan.hint?.contradiction?.offset)
+        contradictionOffset: plan.hint?.contradiction?.offset, holeRefusal: plan.holes?.refusal,
+        holeOffset: plan.holes?.offset)
     }
   }
 

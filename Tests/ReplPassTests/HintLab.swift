@@ -22,6 +22,7 @@ final class HintLab: Sendable {
     var hidden: [ByteRange] = []
     var report: [FreezeEvent] = []
     var source = HintSettings(provider: .chain)
+    var shelf: HintShelf?
   }
 
   let pair: Pair
@@ -82,7 +83,12 @@ final class HintLab: Sendable {
     return Passed(report: report, outcomes: hints.outcomes)
   }
 
-  func shelf() throws -> HintShelf { try HintShelf(state: pair.sender.disk("state")) }
+  func shelf() throws -> HintShelf {
+    try state.withLock { $0.shelf } ?? HintShelf(state: pair.sender.disk("state"))
+  }
+
+  /// All passes have this one, as those of one daemon.
+  func use(_ shelf: HintShelf) { state.withLock { $0.shelf = shelf } }
 
   private func hints(_ view: VMView, _ version: Int) throws -> ViewHints {
     let root = pair.sender.disk("state")

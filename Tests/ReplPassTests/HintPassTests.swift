@@ -1,3 +1,5 @@
+import Foundation
+import Glibc
 import ReplIO
 import ReplModel
 import ReplTestKit
@@ -154,5 +156,40 @@ import Testing
     // What the operator says counts.
     #expect(try lab.shelf().trust(Pair.vm) == (kind == "distrust" ? nil : []))
     #expect(try lab.pass().refusals == [nil, nil])
+  }
+
+  @Test("a distrust that cannot be written holds all the same, without a record of the disk, until it can be")
+  func unwritten() throws {
+    let path = NSTemporaryDirectory() + "vmrepl-shelf-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    // Best effort: a leftover in the temporary folder harms nobody.
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let lab = try HintLab()
+    defer { lab.end() }
+    lab.use(try HintShelf(state: try PosixDirectory(path: path)))
+    _ = try lab.pass()
+    lab.hide([ByteRange(offset: 0, length: 4 << 20)])
+    // No file can be written aside.
+    let obstacle = "\(path)/hints/\(Pair.vm).distrust.new"
+    try #require(mkdir(obstacle, 0o700) == 0)
+    lab.write(pages: [9])
+    #expect(try lab.pass().outcomes[0].contradictionOffset == 9 * 4096)
+    #expect(lab.events.contains { $0.text.contains("cannot be written down yet") })
+    for page in [3, 2] {
+      guard case .record(let record) = try lab.shelf().record(of: Pair.vm) else {
+        Issue.record("there is no record")
+        return
+      }
+      #expect(record.disks.map(\.disk) == [Pair.disks[1]])
+      lab.write(pages: [page * Self.pagesOfLeaf + 7])
+      let after = try lab.pass()
+      #expect(after.outcomes[0].refusal?.contains("hint trust") == true && after.outcomes[1].refusal == nil)
+      #expect(try lab.isStandbyRight())
+    }
+    try #require(rmdir(obstacle) == 0)
+    _ = try lab.pass()
+    let other = try HintShelf(state: try PosixDirectory(path: path))
+    #expect(try other.distrust(of: Pair.vm).entries.map(\.disk) == [Pair.disks[0]])
+    #expect(try other.distrust(of: Pair.vm).count == 1)
   }
 }

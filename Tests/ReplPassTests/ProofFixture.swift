@@ -16,11 +16,14 @@ final class TrickyDisk: BlockReadable {
   private let hidden: Range<Int64>?
   private let brokenAt: Int64?
   private let reads = Mutex(0)
+  private let isCached: Mutex<Bool>
 
-  /// `hidden` is claimed to hold nothing; `brokenAt` can be read once.
-  init(_ bytes: [UInt8], hiding hidden: Range<Int64>? = nil, brokenAt: Int64? = nil) {
+  /// `hidden` is claimed to hold nothing, and also reads as zeros until the cache is forgotten where
+  /// `isCached`; `brokenAt` can be read once.
+  init(_ bytes: [UInt8], hiding hidden: Range<Int64>? = nil, isCached: Bool = false, brokenAt: Int64? = nil) {
     self.bytes = bytes
     self.hidden = hidden
+    self.isCached = Mutex(isCached)
     self.brokenAt = brokenAt
   }
 
@@ -37,9 +40,12 @@ final class TrickyDisk: BlockReadable {
     bytes.withUnsafeBytes {
       buffer.copyMemory(from: .init(rebasing: $0[Int(offset)..<(Int(offset) + buffer.count)]))
     }
+    guard let hidden, isCached.withLock({ $0 }) else { return }
+    let zeros = hidden.clamped(to: offset..<(offset + Int64(buffer.count)))
+    for position in zeros { buffer[Int(position - offset)] = 0 }
   }
 
-  func forgetCached(_ range: ByteRange) throws(IOError) {}
+  func forgetCached(_ range: ByteRange) throws(IOError) { isCached.withLock { $0 = false } }
 
   func allocatedRange(atOrAfter offset: Int64) throws(IOError) -> ByteRange? {
     guard offset < sizeBytes else { return nil }

@@ -110,7 +110,7 @@ import Testing
     defer { pair.end() }
     let hidden = Int64(256 * 4096)..<Int64((1 << 20) + 5 * 4096 + 512)
     let report = try pair.prove(
-      pair.view(of: [TrickyDisk(vm.disks[0], hiding: hidden), MemoryDisk(vm.disks[1])]))
+      pair.view(of: [TrickyDisk(vm.disks[0], hiding: hidden, isCached: true), MemoryDisk(vm.disks[1])]))
     let statement = try statement(report)
     #expect(statement.verdict == .differing)
     let claim = statement.source.claim.disks[0]

@@ -1,3 +1,4 @@
+import Foundation
 import ReplModel
 import Testing
 
@@ -39,6 +40,26 @@ import Testing
     ]
     #expect(table.split(separator: "\n").dropFirst(3).map { String($0) } == expected)
     #expect(!StatusTable.render(document([StatusSamples.idle]), now: StatusSamples.now).contains("hint"))
+  }
+
+  @Test("a storage that called data a hole is told as such, with and without hints, and later passes say why")
+  func holes() throws {
+    var vm = StatusSamples.idle
+    let slots = (0..<2).compactMap { DiskSlot(bus: .scsi, controller: 0, unit: $0) }
+    vm.hint = VMStatus.Hint(
+      source: "none",
+      disks: [
+        .init(
+          slot: slots[0], refusal: "none", changedBytes: nil, auditedBytes: 0,
+          holeRefusal: "byte 7\u{1B}[31m",
+          holeOffset: 7),
+        .init(slot: slots[1], refusal: "none", changedBytes: nil, auditedBytes: 0, holeRefusal: "distrusted"),
+      ], contradictions: 1, keptSince: nil, keptBytes: nil)
+    let table = StatusTable.render(document([vm]), now: StatusSamples.now)
+    #expect(table.contains("  scsi0:0: STORAGE CALLED DATA A HOLE: byte 7?[31m: all of the disk was read"))
+    #expect(table.contains("  scsi0:1: read in full, holes as well: distrusted"))
+    #expect(!table.contains("without a change hint") && !table.contains("\u{1B}"))
+    #expect(try JSONDecoder().decode(VMStatus.self, from: JSONEncoder().encode(vm)).hint == vm.hint)
   }
 
   @Test("hints have metrics where a VM has hints, and none where it has not")

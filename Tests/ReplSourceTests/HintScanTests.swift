@@ -18,7 +18,8 @@ import Testing
 
   /// Everything is in use on the disk and in the map. The audit reads leaf 2 (and those `leaves` further).
   private func scene(
-    leaves: Int64 = 8, changed: [ByteRange], heldLeaves: [Int64] = [], ranges: [ByteRange]? = nil
+    leaves: Int64 = 8, changed: [ByteRange], heldLeaves: [Int64] = [], ranges: [ByteRange]? = nil,
+    auditedHoles: UInt64 = 0
   ) throws -> Scene {
     let size = leaves * Self.leafBytes
     let grid = try #require(PageGrid(sizeBytes: size, pageSizeBytes: 4096))
@@ -43,7 +44,9 @@ import Testing
     let image = HoledDisk(sizeBytes: size, ranges: ranges ?? [ByteRange(offset: 0, length: size)])
     let delta = try DigestDelta.create("delta", in: directory, over: base)
     return Scene(
-      disk: ScanDisk(image: image, grid: grid, base: base, held: held, delta: delta, hint: hint), hint: hint)
+      disk: ScanDisk(
+        image: image, grid: grid, base: base, held: held, delta: delta, hint: hint,
+        holes: HoleAudit(grid: grid, turn: auditedHoles, leavesPerPass: 1)), hint: hint)
   }
 
   private func leaves(_ disk: ScanDisk) throws -> [Int64] {
@@ -72,7 +75,7 @@ import Testing
     #expect(scene.hint.contradiction == nil)
   }
 
-  @Test("holes are left out although a hint calls them changed")
+  @Test("holes are left out although a hint calls them changed, but for those that are audited as holes")
   func holes() throws {
     let scene = try scene(
       leaves: 200_000, changed: [ByteRange(offset: 0, length: 150_000 * Self.leafBytes)],
@@ -81,8 +84,10 @@ import Testing
         // Not called changed, and audited: 2 + 10 * 16384.
         ByteRange(offset: 163_842 * Self.leafBytes, length: 4096),
         ByteRange(offset: 170_000 * Self.leafBytes, length: 4096),
-      ])
-    #expect(try leaves(scene.disk) == [7, 163_842])
+      ], auditedHoles: 190_000)
+    #expect(try leaves(scene.disk) == [7, 163_842, 190_000])
+    scene.disk.holes.distrust()
+    #expect(try leaves(scene.disk).count == 150_000 + 4)
   }
 
   @Test("a page that differs speaks against the hint unless a range touches it")

@@ -51,10 +51,13 @@ private final class HoleyDisk: BlockReadable {
     var runs: [PageRun] = []
     var codecs: Set<Codec> = []
     var counts = PageScan.Counts()
+    var wrongHole: Int64?
   }
 
   /// Scans `disk` against a map of `held`, and applies what comes to `held`.
-  private func scan(_ disk: HoleyDisk, held: [UInt8], codec: Codec = .zstd) throws -> Found {
+  private func scan(
+    _ disk: HoleyDisk, held: [UInt8], codec: Codec = .zstd, auditing leaf: UInt64 = 0, trusting: Bool = true
+  ) throws -> Found {
     let grid = try #require(PageGrid(sizeBytes: disk.sizeBytes, pageSizeBytes: Self.page))
     let machine = SimulatedMachine(disks: ["maps"])
     let directory = machine.disk("maps")
@@ -64,10 +67,11 @@ private final class HoleyDisk: BlockReadable {
     _ = try base.finish(at: PointReference(epoch: Epoch(1), number: 1), pass: .random())
     let delta = try DigestDelta.create("delta", in: directory, over: base)
     let tracker = ResumeTracker(leafCount: grid.leafCount)
+    let holes = HoleAudit(grid: grid, turn: leaf, leavesPerPass: 1)
+    if !trusting { holes.distrust() }
     let scan = PageScan(
-      disks: [ScanDisk(image: disk, grid: grid, base: base, held: base, delta: delta)], key: Self.key,
-      codec: codec,
-      tracker: tracker)
+      disks: [ScanDisk(image: disk, grid: grid, base: base, held: base, delta: delta, holes: holes)],
+      key: Self.key, codec: codec, tracker: tracker)
     scan.start()
     var found = Found(image: held)
     let decompressor = Decompressor()
@@ -77,6 +81,7 @@ private final class HoleyDisk: BlockReadable {
       scan.recycle(batch)
     }
     found.counts = scan.counts[0]
+    found.wrongHole = holes.contradiction
     #expect(tracker.position == grid.leafCount, "everything is dealt with")
     // The tentative delta over the base is the map of what was scanned.
     let whole = try DigestMap.create("whole", in: directory, format: format)
@@ -138,26 +143,50 @@ private final class HoleyDisk: BlockReadable {
       ])
   }
 
-  @Test("a first copy sends exactly the data, and holes are never read")
+  @Test("a first copy sends exactly the data, and of the holes it reads those of the leaf that is audited")
   func firstCopy() throws {
     let disk = Self.makeDisk()
-    let found = try scan(disk, held: [UInt8](repeating: 0, count: Self.size))
-    #expect(found.image == disk.bytes)
+    let found = try scan(disk, held: [UInt8](repeating: 0, count: Self.size), auditing: 2)
+    #expect(found.image == disk.bytes && found.wrongHole == nil)
     #expect(found.counts.zeroPages == 0 && found.counts.dataPages == 27)
-    #expect(found.counts.readBytes == 40_960 + 65_536 + 2048)
+    #expect(found.counts.readBytes == 40_960 + 65_536 + 2048 + (1 << 20))
+    let audited = ByteRange(offset: 2 << 20, length: 1 << 20)
     for read in disk.readRanges {
-      #expect(disk.allocated.contains { $0.offset <= read.offset && read.end <= $0.end }, "\(read)")
+      #expect(
+        (disk.allocated + [audited]).contains { $0.offset <= read.offset && read.end <= $0.end }, "\(read)")
     }
   }
 
-  @Test("a hole where the receiver holds data is a change like any other: a zero run, without reading")
+  @Test("a hole where the receiver holds data is read before it is believed: a zero run")
   func hole() throws {
     let disk = Self.makeDisk()
     var held = disk.bytes
     held.replaceSubrange((2 << 20)..<((2 << 20) + 12_288), with: PageMaker.text(byteCount: 12_288, seed: 9))
     let found = try scan(disk, held: held)
-    #expect(found.image == disk.bytes)
+    #expect(found.image == disk.bytes && found.wrongHole == nil)
     #expect(found.runs == [PageRun(kind: .zero, firstPage: 512, pageCount: 3)])
+    #expect(disk.readRanges.contains(ByteRange(offset: 2 << 20, length: 12_288)))
+  }
+
+  @Test(
+    "a hole that holds something is found where data was or the audit looks, and by a scan that trusts none",
+    arguments: [
+      // Where, whether the receiver held it, what is audited, and whether it is seen.
+      (520, true, 0, true), (520, false, 2, true), (520, false, 0, false), (20, false, 0, true),
+    ])
+  func lyingHole(page: Int, isHeld: Bool, audited: UInt64, isSeen: Bool) throws {
+    let honest = Self.makeDisk()
+    var bytes = honest.bytes
+    let place = (page * 4096)..<((page + 1) * 4096)
+    bytes.replaceSubrange(place, with: PageMaker.random(byteCount: 4096, seed: 77))
+    let disk = HoleyDisk(bytes, allocated: honest.allocated)
+    let held = isHeld ? bytes : honest.bytes
+    if isSeen {
+      let found = try scan(disk, held: held, auditing: audited)
+      #expect(found.wrongHole == Int64(place.lowerBound) && found.image == bytes)
+    }
+    let found = try scan(disk, held: held, auditing: audited, trusting: false)
+    #expect(found.image == bytes && found.counts.readBytes == Int64(bytes.count))
   }
 
   @Test("an unchanged disk sends nothing")
