@@ -19,8 +19,16 @@ public final class NamedThread: @unchecked Sendable {
 
   private init() {}
 
-  /// Starts a thread; the kernel shows the first 15 bytes of its name. The owner joins it.
+  /// Starts a thread that there must be. Where what others do decides how many there are: `tryStart`.
   public static func start(_ name: String, _ work: @escaping @Sendable () -> Void) -> NamedThread {
+    do throws(IOError) { return try tryStart(name, work) } catch { preconditionFailure("\(error)") }
+  }
+
+  /// Starts a thread; the kernel shows the first 15 bytes of its name. The owner joins it. Throws `EAGAIN`
+  /// where the system has none left.
+  public static func tryStart(
+    _ name: String, _ work: @escaping @Sendable () -> Void
+  ) throws(IOError) -> NamedThread {
     let thread = NamedThread()
     let body = Unmanaged.passRetained(Body(name: name, work: work))
     let code = pthread_create(
@@ -31,7 +39,12 @@ public final class NamedThread: @unchecked Sendable {
         body.work()
         return nil
       }, body.toOpaque())
-    precondition(code == 0, "cannot start thread \(name): \(code)")
+    guard code == 0 else {
+      body.release()
+      throw IOError(
+        .system(code), "start", path: "thread \(name)",
+        detail: "raise the limit of tasks (TasksMax of the unit, or ulimit -u), or allow fewer connections")
+    }
     return thread
   }
 
@@ -41,13 +54,15 @@ public final class NamedThread: @unchecked Sendable {
   /// Instead of `join`: for a thread whose blocking call may never return, and that nobody can wait for.
   public func detach() { pthread_detach(handle) }
 
-  /// Runs a blocking call on a thread of its own and suspends the caller until it is done.
+  /// Runs a blocking call on a thread of its own and suspends the caller until it is done. Throws what the
+  /// call throws, and an `IOError` where there is no thread for it.
   public static func run<Value: Sendable>(
     _ name: String, _ work: @escaping @Sendable () throws -> Value
   ) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
-      let thread = start(name) { continuation.resume(with: Result { try work() }) }
-      pthread_detach(thread.handle)
+      do throws(IOError) {
+        try tryStart(name) { continuation.resume(with: Result { try work() }) }.detach()
+      } catch { continuation.resume(throwing: error) }
     }
   }
 }

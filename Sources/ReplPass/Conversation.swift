@@ -48,6 +48,11 @@ final class Conversation: Sendable {
     return try send(Message.type, prefix: bytes)
   }
 
+  /// After the own hello.
+  func startHeartbeats() throws(PassError) {
+    do throws(TransportError) { try connection.startHeartbeats() } catch { throw .transport(error) }
+  }
+
   /// The target received the offer of a seed.
   func beginSeed() throws(PassError) {
     try check { (state: inout SessionState) throws(ProtocolError) in try state.beginSeed() }

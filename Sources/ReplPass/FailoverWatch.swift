@@ -14,10 +14,10 @@ final class FailoverWatch: Sendable {
   private let state = Monitor(State.watching)
   private let thread: Monitor<NamedThread?>
 
-  init(standby: Standby, connection: FrameConnection) {
+  init(standby: Standby, connection: FrameConnection) throws(PassError) {
     self.standby = standby
     thread = Monitor(nil)
-    let watching = NamedThread.start("failover-watch") { [self] in watch(connection) }
+    let watching = try NamedThread.ofPass("failover-watch") { [self] in watch(connection) }
     thread.withLock { $0 = watching }
   }
 

@@ -40,9 +40,9 @@ final class SeedEnd: Sendable {
   }
 
   /// Looks once, then again and again until `end`.
-  func begin() {
+  func begin() throws(PassError) {
     if stop.isSet || deadline.hasPassed { isDue.set() }
-    let watching = NamedThread.start("seed-end") { [self] in watch() }
+    let watching = try NamedThread.ofPass("seed-end") { [self] in watch() }
     thread.withLock { $0 = watching }
   }
 

@@ -84,7 +84,7 @@ final class SeedRound: Sendable {
   /// Scan, answers, goodbye. One thread receives meanwhile.
   private func transfer(_ stream: BatchStream) throws(PassError) -> Root? {
     let conversation = stream.conversation
-    let receiver = NamedThread.start("seed-receive") { self.receiveAnswers(stream) }
+    let receiver = try NamedThread.ofPass("seed-receive") { self.receiveAnswers(stream) }
     do throws(PassError) {
       let isWhole = try sendChanges(stream)
       // What they hold goes to the receiver as it reads now: whether that is what was scanned, the pass

@@ -92,7 +92,7 @@ public final class SeedSession: Sendable {
 
   /// Runs to the end of all rounds or of the session. What was reached is kept also when it throws.
   public func run() throws(PassError) -> Result {
-    end.begin()
+    try end.begin()
     defer { end.end() }
     for disk in disks {
       while !end.isDue.isSet, try goOn(with: disk) {}

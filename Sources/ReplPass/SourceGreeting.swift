@@ -23,7 +23,7 @@ struct SourceGreeting {
     } catch { throw .wire(error) }
     conversation.agree(on: agreement.features)
     settings.onClockSkew?(agreement.clockSkewSeconds)
-    conversation.connection.startHeartbeats(everySeconds: ProtocolTimeouts.heartbeatSeconds)
+    try conversation.startHeartbeats()
     return (agreement, try agreeOnKey(onFile: answer.digestKeyOnFile))
   }
 

@@ -78,7 +78,7 @@ final class SourceProof: Sendable {
   private func prove() throws(PassError) -> ProofOutcome {
     let total = point.disks.reduce(0) { $0 + $1.grid.sizeBytes }
     try conversation.send(Reading(doneBytes: 0, totalBytes: total))
-    let receiver = NamedThread.start("proof-receive") { self.receive() }
+    let receiver = try NamedThread.ofPass("proof-receive") { self.receive() }
     defer { receiver.join() }
     do throws(PassError) {
       let proof = Proof(try desk.sign(try read(total)))

@@ -30,7 +30,7 @@ final class SourceTransfer: Sendable {
   }
 
   private func transfer(stays: Bool) throws(PassError) -> (RecoveryPoint, settleFailure: PassError?) {
-    let receiver = NamedThread.start("pass-receive") { self.receiveAnswers() }
+    let receiver = try NamedThread.ofPass("pass-receive") { self.receiveAnswers() }
     do throws(PassError) {
       let point = try sendAll()
       pass.setPhase("settle")

@@ -47,8 +47,8 @@ extension TargetPass {
       service: service, conversation: conversation, desk: desk, peer: peer, running: running)
     let proof = TargetProof(
       pass, standby: standby, point: point, name: offer.displayName, request: proofRequest)
+    try proof.start()
     self.proof = proof
-    proof.start()
   }
 
   func take(proof message: Proof) throws(PassError) {

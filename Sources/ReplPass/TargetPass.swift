@@ -62,7 +62,7 @@ final class TargetPass {
 
   /// Ends with the peer's goodbye. What was acknowledged is kept for the next try when anything is thrown.
   func run() throws(PassError) {
-    let watch = FailoverWatch(standby: standby, connection: conversation.connection)
+    let watch = try FailoverWatch(standby: standby, connection: conversation.connection)
     defer {
       watch.end()
       // Also when the pass failed after all: they are gone.

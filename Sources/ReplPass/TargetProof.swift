@@ -42,8 +42,8 @@ final class TargetProof: Sendable {
     self.request = request
   }
 
-  func start() {
-    let running = NamedThread.start("proof") { self.run() }
+  func start() throws(PassError) {
+    let running = try NamedThread.ofPass("proof") { self.run() }
     thread.withLock { $0 = running }
   }
 

@@ -62,7 +62,7 @@ final class TargetSession {
       self.agreement = agreement
       service.note(clockSkewSeconds: agreement.clockSkewSeconds, peer: peer)
     } catch { throw .wire(error) }
-    conversation.connection.startHeartbeats(everySeconds: ProtocolTimeouts.heartbeatSeconds)
+    try conversation.startHeartbeats()
   }
 
   private func answer(_ offer: Offer) throws(PassError) {

@@ -13,8 +13,9 @@ struct ReloadService: Service {
   func run() async throws {
     for await _ in signals.cancelOnGracefulShutdown() {
       tell { notifier throws(SystemdNotifyError) in try notifier.reloading() }
-      // The body does not throw.
-      try? await NamedThread.run("reload") { _ = runtime.reload(from: configPath) }
+      do { try await NamedThread.run("reload") { _ = runtime.reload(from: configPath) } } catch {
+        runtime.logger.error("config-not-read", metadata: ["cause": "\(error)"])
+      }
       tell { notifier throws(SystemdNotifyError) in try notifier.ready(status: runtime.summary) }
     }
   }

@@ -15,11 +15,16 @@ public enum ShutdownLimit {
   ///   - code: the exit code of a process that is ended.
   ///   - isUrgent: whether something runs that should not be cut off; it has longer.
   public static func begin(code: ExitCode = .success, isUrgent: @escaping @Sendable () -> Bool = { false }) {
-    _ = NamedThread.start("shutdown-limit") {
-      pause(seconds)
-      let end = Deadline(seconds: longSeconds - seconds)
-      while isUrgent(), !end.hasPassed { pause(0.1) }
-      _exit(code.rawValue)
+    do throws(IOError) {
+      try NamedThread.tryStart("shutdown-limit") {
+        pause(seconds)
+        let end = Deadline(seconds: longSeconds - seconds)
+        while isUrgent(), !end.hasPassed { pause(0.1) }
+        _exit(code.rawValue)
+      }.detach()
+    } catch {
+      // Nobody would end it later.
+      if !isUrgent() { _exit(code.rawValue) }
     }
   }
 

@@ -120,13 +120,21 @@ public final class FrameConnection: Sendable {
 
   /// Sends a heartbeat every so often from now until the connection ends. To be called once, after the own
   /// hello.
-  public func startHeartbeats(everySeconds: Double = ProtocolTimeouts.heartbeatSeconds) {
+  ///
+  /// - Throws: `.interrupted` where the system has no thread for them.
+  public func startHeartbeats(
+    everySeconds: Double = ProtocolTimeouts.heartbeatSeconds
+  ) throws(TransportError) {
     let outlet = self.outlet
-    heartbeats.withLock { heartbeats in
-      precondition(heartbeats == nil, "heartbeats were started twice")
-      heartbeats = Heartbeats(everySeconds: everySeconds) { () throws(TransportError) in
-        _ = try outlet.send(.heartbeat, [])
+    do throws(IOError) {
+      try heartbeats.withLock { (heartbeats) throws(IOError) in
+        precondition(heartbeats == nil, "heartbeats were started twice")
+        heartbeats = try Heartbeats(everySeconds: everySeconds) { () throws(TransportError) in
+          _ = try outlet.send(.heartbeat, [])
+        }
       }
+    } catch {
+      throw TransportError(.interrupted, peer: peerAddress, "no signs of life can be sent: \(error)")
     }
   }
 

@@ -5,10 +5,12 @@ final class Heartbeats: Sendable {
   private let isStopped: Monitor<Bool>
   private let thread: NamedThread
 
-  init(everySeconds: Double, send: @escaping @Sendable () throws(TransportError) -> Void) {
+  init(
+    everySeconds: Double, send: @escaping @Sendable () throws(TransportError) -> Void
+  ) throws(IOError) {
     let isStopped = Monitor(false)
     self.isStopped = isStopped
-    thread = NamedThread.start("heartbeat") {
+    thread = try NamedThread.tryStart("heartbeat") {
       while isStopped.wait(seconds: everySeconds, { $0 ? true : nil }) == nil {
         // Whoever uses the connection gets the same error, and is the one to say it.
         do throws(TransportError) { try send() } catch { return }

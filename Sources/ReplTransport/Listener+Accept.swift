@@ -66,9 +66,14 @@ extension Listener {
         RefusedConnection(address: address.description, reason: .overPerAddress(limit: caps.perAddress)))
     case .success(let place):
       let id = place.id
-      threads[id] = NamedThread.start("connection") {
-        self.serveOne(id, socket, address.description, serve, onRefused)
-        self.end(id)
+      do throws(IOError) {
+        threads[id] = try NamedThread.tryStart("connection") {
+          self.serveOne(id, socket, address.description, serve, onRefused)
+          self.end(id)
+        }
+      } catch {
+        end(id)
+        onRefused(RefusedConnection(address: address.description, reason: .noThread(error)))
       }
     }
   }

@@ -1,4 +1,5 @@
 import Glibc
+import ReplIO
 
 /// A connection that was not served, for the log. A flood makes many of these: whoever logs them limits the
 /// rate.
@@ -15,6 +16,8 @@ public struct RefusedConnection: Sendable, CustomStringConvertible {
     case failed(TransportError)
     /// The system could not give us the connection; `errno`.
     case system(Int32)
+    /// There is no thread to serve it on.
+    case noThread(IOError)
   }
 
   /// `address:port`; empty where the system did not tell.
@@ -33,6 +36,7 @@ public struct RefusedConnection: Sendable, CustomStringConvertible {
     case .system(let code):
       "cannot accept connections: \(String(cString: strerror(code))): "
         + "raise the limit of open files (LimitNOFILE)"
+    case .noThread(let error): "\(address): refused: \(error)"
     }
   }
 }

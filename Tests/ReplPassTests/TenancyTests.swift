@@ -178,7 +178,7 @@ import Testing
     let key = try #require(try SourceState(root: pair.sender.disk("state")).digestKey)
     let (connection, conversation) = try greet(pair, asOther: false, key: nil)
     _ = try conversation.offer(offer(epoch: point.reference.epoch, key: key.id))
-    connection.startHeartbeats(everySeconds: 1)
+    try connection.startHeartbeats(everySeconds: 1)
     let second = offer(epoch: point.reference.epoch, key: key.id)
     let refused = try #require(refusal(try answer(pair, asOther: false, key: nil, second)))
     #expect(refused.number == ErrorNumber.leaseHeld.rawValue, "\(refused)")

@@ -70,7 +70,7 @@ struct FrameConnectionTests {
         }
       }
     }
-    near.startHeartbeats(everySeconds: 0.005)
+    try near.startHeartbeats(everySeconds: 0.005)
     var counts = [0, 0, 0, 0]
     for _ in 0..<240 {
       let frame = try far.receive(idleSeconds: 10)
@@ -103,7 +103,7 @@ struct FrameConnectionTests {
   func idleAndOverdue() throws {
     let pair = try LoopbackPair(peers)
     let (near, far) = (pair.near, pair.far)
-    far.startHeartbeats(everySeconds: 0.05)
+    try far.startHeartbeats(everySeconds: 0.05)
     let watch = Stopwatch()
     let overdue = #expect(throws: TransportError.self) {
       try near.receive(idleSeconds: 0.4, deadline: Deadline(seconds: 1))
@@ -122,7 +122,7 @@ struct FrameConnectionTests {
   func heartbeats() throws {
     let server = try EchoServer(peers, idleSeconds: 0.4)
     let connection = try peers.dial(server.port)
-    connection.startHeartbeats(everySeconds: 0.1)
+    try connection.startHeartbeats(everySeconds: 0.1)
     poll(nil, 0, 1500)
     try connection.send(.hello, bytes: [4, 2])
     #expect(try connection.receivedBytes() == [4, 2])
@@ -130,7 +130,7 @@ struct FrameConnectionTests {
     connection.close()
     #expect(watch.seconds < 2)
     let slow = try peers.dial(server.port)
-    slow.startHeartbeats(everySeconds: 3600)
+    try slow.startHeartbeats(everySeconds: 3600)
     let second = Stopwatch()
     slow.close()
     #expect(second.seconds < 2)
@@ -140,7 +140,7 @@ struct FrameConnectionTests {
   func neverReads() throws {
     let pair = try LoopbackPair(try Peers(sendStallSeconds: 0.5))
     let (near, far) = (pair.near, pair.far)
-    near.startHeartbeats(everySeconds: 0.05)
+    try near.startHeartbeats(everySeconds: 0.05)
     let payload = bytes(1 << 20)
     let watch = Stopwatch()
     let error = #expect(throws: TransportError.self) { while true { try near.send(.batch, bytes: payload) } }

@@ -22,7 +22,7 @@ struct ListenerTests {
     let half = try RawSocket(port: port)
     half.send([22, 3, 1, 1])
     let idle = try peers.dial(port)
-    idle.startHeartbeats(everySeconds: 0.05)
+    try idle.startHeartbeats(everySeconds: 0.05)
     let deaf = try peers.dial(port)
     let flood = Background("flood") {
       let payload = [UInt8](repeating: 1, count: 1 << 20)

@@ -59,7 +59,7 @@ struct PacedConnectionTests {
     let payload = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     let sending = Background("sending") { try near.send(.batch, bytes: payload) }
     #expect(pace.state.wait(seconds: 5) { $0.waiting == 1 ? true : nil } == true)
-    near.startHeartbeats(everySeconds: 0.02)
+    try near.startHeartbeats(everySeconds: 0.02)
     try near.send(.hello, bytes: [1, 2])
     #expect(try pair.far.receivedBytes() == [1, 2], "a control frame overtakes data that waits")
     let silent = #expect(throws: TransportError.self) {
