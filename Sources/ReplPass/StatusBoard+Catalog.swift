@@ -5,6 +5,8 @@ import ReplStandby
 extension StatusBoard {
   /// The phase of a failure that is the catalog's own.
   private static let catalogPhase = "catalog"
+  /// The phase of a failure that is the store's own.
+  private static let storePhase = "store"
 
   /// Puts what the catalogs of all stores say on the board; one that cannot be read is a VM that stopped.
   /// `isComplete` when every configured store is here: then a VM that none of them has leaves the board.
@@ -18,8 +20,9 @@ extension StatusBoard {
       guard let catalog = summary.catalog else { continue }
       found.insert(catalog.vm)
       update(catalog.vm, name: catalog.displayName, peer: catalog.owner, rpoSeconds: rpoSeconds) { status in
-        if status.lastFailure?.phase == Self.catalogPhase {
-          (status.lastFailure, status.state) = (nil, .idle)
+        if [Self.catalogPhase, Self.storePhase].contains(status.lastFailure?.phase) {
+          status.lastFailure = nil
+          if status.running == nil { status.state = .idle }
         }
         status.describe(catalog, pending: summary.pending, isSettling: summary.isSettling)
       }
@@ -30,6 +33,18 @@ extension StatusBoard {
     }
     // A pass that runs may have made its standby after the stores were read.
     if isComplete { retain(found.union(all.filter { $0.running != nil }.map(\.vm))) }
+  }
+
+  /// Marks the VMs whose standby is in a store that is missing or does not answer: none of them can be
+  /// started now, whatever the age of its newest point.
+  func markUnreachable(_ all: StoreShelf.Inventory, now: WallTime) {
+    for vm in self.all {
+      let holder = all.opened.first { $0.store.knows(vm.vm) }
+      // In none that is open: then it is in one that cannot be opened, or about to be made.
+      let unopened = vm.running == nil ? all.unopened.first : nil
+      guard let error = holder.map(\.error) ?? unopened else { continue }
+      update(vm.vm) { $0.markUnreachable("\(error)", error.remedy, phase: Self.storePhase, now: now) }
+    }
   }
 
   /// The entry that this folder's VM had, where the name tells; else one of its own.
@@ -90,6 +105,15 @@ extension VMStatus {
     } else if running == nil && state != .failing && state != .stopped {
       state = isSettling ? .settling : catalog.newest == nil ? .seeding : .idle
     }
+  }
+
+  fileprivate mutating func markUnreachable(
+    _ cause: String, _ remedy: Remedy, phase: String, now: WallTime
+  ) {
+    // Fence and divergence outdo it.
+    if ![.promoted, .diverged].contains(state), running == nil { state = .failing }
+    guard lastFailure?.cause != cause else { return }
+    lastFailure = Failure(at: now, phase: phase, cause: cause, remedy: remedy)
   }
 
   /// The lag is counted from the newest point that failover takes by default: the newest that is not fuzzy.

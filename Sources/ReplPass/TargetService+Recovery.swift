@@ -11,18 +11,35 @@ extension TargetService {
   /// Settles what was committed before the last end; for start-up. A VM that fails does not keep the others,
   /// and a session that comes meanwhile waits for its own VM only.
   public func recover() {
-    let threads = stores.map { name, store in
-      NamedThread.start("recovery") { [self] in
-        do throws(StandbyError) {
-          recover(try store.standbys(), of: store, called: name)
-        } catch {
-          report(.recovered(store: name, directory: "", .failure(error)))
-        }
-      }
+    lookAtStores(waitSeconds: shelf.patienceSeconds)
+    let found = recovery.withLock { recovery in
+      recovery.hasBegun = true
+      return stores.filter { recovery.names.insert($0.name).inserted }
+    }
+    var threads: [NamedThread] = []
+    for (name, store) in found {
+      let work: @Sendable () -> Void = { [self] in recover(store, called: name) }
+      // One after the other where there is no thread for each.
+      if let thread = try? NamedThread.tryStart("recovery", work) { threads.append(thread) } else { work() }
     }
     for thread in threads { thread.join() }
     do throws(StandbyError) { try loadBoard() } catch {
       report(.recovered(store: "", directory: "", .failure(error)))
+    }
+  }
+
+  /// One that was opened after the start has its recovery then.
+  func recoverLate(_ name: String) {
+    let isDue = recovery.withLock { $0.hasBegun && $0.names.insert(name).inserted }
+    guard isDue, let store = stores.first(where: { $0.name == name })?.store else { return }
+    recover(store, called: name)
+  }
+
+  private func recover(_ store: StandbyStore, called name: String) {
+    do throws(StandbyError) {
+      recover(try store.standbys(), of: store, called: name)
+    } catch {
+      report(.recovered(store: name, directory: "", .failure(error)))
     }
   }
 
@@ -37,7 +54,10 @@ extension TargetService {
       }
     }
     let count = min(Self.recoveriesAtOnce, summaries.count)
-    let threads = (0..<count).map { _ in NamedThread.start("recovery", work) }
+    // Fewer do as well.
+    let threads = (0..<count).compactMap { _ in try? NamedThread.tryStart("recovery", work) }
+    // At least one works, be it this one.
+    if threads.isEmpty { work() }
     for thread in threads { thread.join() }
   }
 

@@ -32,11 +32,16 @@ extension TargetService {
   /// Finds the standby of a VM in any store and takes it; makes it in the peer's store when there is none.
   /// Nil when there is none and the offer is one of a seed, which needs a recovery point.
   func take(_ offer: Offer, peer: String) throws(PassError) -> (StandbyStore, Standby)? {
-    openMissing()
-    try checkOwner(offer.vm, peer: peer)
+    var all = inventory
     do throws(StandbyError) {
-      if let found = try open(offer.vm) { return found }
-      if let missing = missingStore { throw missing }
+      if let found = try find(offer.vm, in: all, peer: peer) { return found }
+      if !all.missing.isEmpty {
+        // It may be in one of these, which may be back.
+        lookAtStores(waitSeconds: shelf.patienceSeconds)
+        all = inventory
+        if let found = try find(offer.vm, in: all, peer: peer) { return found }
+      }
+      if let missing = all.missing.first { throw missing.error }
     } catch {
       guard case .lockHeld(let path) = error else { throw .standby(error) }
       throw .refused(
@@ -46,16 +51,24 @@ extension TargetService {
     guard offer.purpose == .pass else { return nil }
     try checkRoom(for: peer)
     let wanted = settings.storeOfPeer[peer]
-    let store = (stores.first { $0.name == wanted } ?? stores[0]).store
+    let store = (all.stores.first { $0.name == wanted } ?? all.stores[0]).store
     return try storing { () throws(StandbyError) in
       (store, try store.create(vm: offer.vm, displayName: offer.displayName, owner: peer))
     }
   }
 
-  /// The standby, wherever it is. A store that went away does not keep VMs whose standby is in another one.
-  private func open(_ vm: VMID) throws(StandbyError) -> (StandbyStore, Standby)? {
+  /// The standby, wherever it is. A store that went away does not keep VMs whose standby is in another one,
+  /// and one that has it comes first: another one that does not answer must not keep its VMs from it.
+  private func find(
+    _ vm: VMID, in all: StoreShelf.Inventory, peer: String
+  ) throws(StandbyError) -> (StandbyStore, Standby)? {
+    let stores = all.stores.map(\.store)
+    for store in stores where store.knows(vm) {
+      guard let owner = try store.owner(of: vm), owner != peer else { continue }
+      throw .notYours(vm: vm, owner: owner, peer: peer)
+    }
     var gone: StandbyError?
-    for store in storesInOrder(for: vm) {
+    for store in stores.filter({ $0.knows(vm) }) + stores.filter({ !$0.knows(vm) }) {
       do throws(StandbyError) {
         if let standby = try store.open(vm: vm, waitSeconds: Self.fileLockSeconds) { return (store, standby) }
       } catch {
@@ -65,12 +78,6 @@ extension TargetService {
     }
     if let gone { throw gone }
     return nil
-  }
-
-  /// The one that has it first: another one that does not answer must not keep its VMs from it.
-  private func storesInOrder(for vm: VMID) -> [StandbyStore] {
-    let all = stores.map(\.store)
-    return all.filter { $0.knows(vm) } + all.filter { !$0.knows(vm) }
   }
 
   private func checkRoom(for peer: String) throws(PassError) {

@@ -3,6 +3,7 @@ import ReplModel
 import ReplProtocol
 import ReplStandby
 import ReplTransport
+import Synchronization
 
 /// The receiver: takes connections and runs a session for each; one slow or failing VM never delays another.
 public final class TargetService: Sendable {
@@ -22,8 +23,10 @@ public final class TargetService: Sendable {
     case proven(peer: String, ProofStatement, path: String)
     /// A proof that was asked for did not.
     case notProven(vm: String, peer: String, PassError)
-    /// A store that was missing is there.
+    /// A store is open, or one that went away is there again.
     case storeOpened(name: String)
+    /// A store cannot be used; told once. `wasOpen`: it went away, or stopped to answer.
+    case storeMissing(name: String, StandbyError, wasOpen: Bool)
     case recovered(store: String, directory: String, Result<Recovery, StandbyError>)
     /// A part of a standby was read again.
     case verified(vm: String, VerifyOutcome, endsRound: Bool)
@@ -32,7 +35,7 @@ public final class TargetService: Sendable {
 
   let receiver: ReceiverID
   let settings: TargetSettings
-  private let shelf: StoreShelf
+  let shelf: StoreShelf
   let keys: TargetKeys
   let board: StatusBoard
   let time: any TimeSource
@@ -44,6 +47,8 @@ public final class TargetService: Sendable {
   let connections: PeerConnections
   private let stopping = StopSignal()
   private let clockSkew = ClockSkew()
+  /// Whether the recovery of the start has begun, and of which stores there was one.
+  let recovery = Mutex<(hasBegun: Bool, names: Set<String>)>((false, []))
 
   /// New standbys go to the first store unless the settings name another for their peer. While a configured
   /// store is missing no standby is made, for the VM may have its standby there.
@@ -68,16 +73,11 @@ public final class TargetService: Sendable {
   /// What the hello names.
   var features: [Feature] { settings.features.filter { $0 != .proof || desk != nil } }
 
-  /// Those that are open, in the order of the configuration.
-  public var stores: [(name: String, store: StandbyStore)] { shelf.stores }
+  /// Those that can be used now, in the order of the configuration.
+  public var stores: [(name: String, store: StandbyStore)] { shelf.inventory.stores }
 
-  /// Why a configured store is not open; nil when all are.
-  var missingStore: StandbyError? { shelf.missing }
-
-  /// Opens stores that were missing and are there now. Their standbys recover when they are opened.
-  func openMissing() {
-    for name in shelf.openMissing() { report(.storeOpened(name: name)) }
-  }
+  /// Which stores there are now.
+  var inventory: StoreShelf.Inventory { shelf.inventory }
 
   /// What a listener for this service must be told.
   public static func transport(productVersion: String) -> TransportOptions {
@@ -103,18 +103,6 @@ public final class TargetService: Sendable {
 
   /// The daemon is ending: every sender is told. Returns at once; the listener cuts what is left later.
   public func stop() { stopping.set() }
-
-  /// Puts what the catalogs say on the board: the truth about a standby lies beside it, and a failover from
-  /// the command line changes it too. Needs no locks.
-  public func loadBoard() throws(StandbyError) {
-    openMissing()
-    let all = stores.map(\.store)
-    // One that went away must not hide the others; what was known of its VMs stays on the board.
-    let present = all.filter { (try? $0.checkPresence()) != nil }
-    try board.load(
-      present, isComplete: shelf.missing == nil && present.count == all.count,
-      rpoSeconds: settings.rpoSeconds, now: time.wallTime())
-  }
 
   func note(clockSkewSeconds seconds: Double, peer: String) {
     guard clockSkew.mustWarn(of: seconds, peer: peer, now: time.monotonicNanoseconds()) else { return }

@@ -46,6 +46,9 @@ struct EventLog {
         "proof", metadata: ["vm": "\(vm)", "peer": "\(peer)", "verdict": "inconclusive", "cause": "\(error)"])
     case .storeOpened(let name):
       logger.info("store-opened", metadata: ["store": "\(name)"])
+    case .storeMissing(let name, let error, let wasOpen):
+      logger.error(
+        wasOpen ? "store-lost" : "store-not-opened", metadata: ["store": "\(name)", "cause": "\(error)"])
     case .recovered(let store, let directory, .success(let recovery)):
       logger.info(
         "standby-recovered",

@@ -8,22 +8,29 @@ import ServiceLifecycle
 
 /// `run`: the listener, recovery, the status pages and systemd's watchdog, until SIGTERM or SIGINT.
 struct ReceiverDaemon {
+  /// Most stores are open before the first sender comes; one that hangs keeps nobody.
+  private static let storeWaitSeconds = 2.0
+
   let runtime: ReceiverRuntime
 
   func run() async throws {
+    try await NamedThread.run("stores") { [runtime] in
+      runtime.service.lookAtStores(waitSeconds: Self.storeWaitSeconds)
+    }
     let listener: Listener
     do throws(TransportError) { listener = try runtime.makeListener() } catch {
       throw Failure.exit(.config, "\(error)")
     }
     let notify = NotifyService(logger: runtime.logger) { [runtime] in runtime.summary }
     var services: [any Service] = [
-      ListenerService(runtime: runtime, listener: listener), RecoveryService(runtime: runtime), notify,
+      ListenerService(runtime: runtime, listener: listener), StoreService(runtime: runtime),
+      RecoveryService(runtime: runtime), notify,
     ]
     if let verify = VerifyService(runtime) { services.append(verify) }
     if let http = runtime.config.http {
       let server: StatusServer
       do throws(StatusServerError) {
-        server = try await StatusServer.start(on: http, health: { .ok }) { [runtime] in
+        server = try await StatusServer.start(on: http, health: { [runtime] in runtime.health }) { [runtime] in
           await runtime.document()
         }
       } catch { throw Failure.exit(.config, "\(error)") }
@@ -32,8 +39,12 @@ struct ReceiverDaemon {
     services.append(
       ShutdownService { [listener, service = runtime.service] in
         service.stop()
-        // A little longer than a session has for telling its sender.
-        _ = NamedThread.start("listener-stop") { listener.stop(withinSeconds: 3, graceSeconds: 1.2) }
+        // A little longer than a session has for telling its sender. Without a thread for it the limit of the
+        // shutdown ends what runs.
+        let thread = try? NamedThread.tryStart("listener-stop") {
+          listener.stop(withinSeconds: 3, graceSeconds: 1.2)
+        }
+        thread?.detach()
       })
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
@@ -61,6 +72,24 @@ private struct ListenerService: Service {
     }
     // Stopped by the shutdown; its turn to end comes later.
     try await gracefulShutdown()
+  }
+}
+
+/// Opens the stores, and goes on looking at them: no session, no status and no end waits for one that hangs.
+private struct StoreService: Service {
+  private static let secondsBetweenLooks = 10.0
+
+  let runtime: ReceiverRuntime
+
+  func run() async throws {
+    let isOver = Monitor(false)
+    try await withGracefulShutdownHandler {
+      try await NamedThread.run("stores") { [runtime] in
+        runtime.service.watchStores(everySeconds: Self.secondsBetweenLooks, until: isOver)
+      }
+    } onGracefulShutdown: {
+      isOver.withLock { $0 = true }
+    }
   }
 }
 

@@ -90,18 +90,27 @@ final class ReceiverRuntime: Sendable {
   /// warning.
   func document() async -> StatusDocument {
     let warning = await catalogs.read()
+    let warnings = service.storeTroubles + (warning.map { [$0] } ?? [])
     var document = StatusDocument(
       role: .receiver, version: ProductVersion.current, daemonRunning: true,
       generatedAt: time.wallTime(), vms: board.all)
-    document.warnings = warning.map { [$0] }
+    document.warnings = warnings.isEmpty ? nil : warnings
     return document
+  }
+
+  /// Failing while standbys cannot be got at. Looks at nothing: answers at once.
+  var health: Health {
+    let troubles = service.storeTroubles + (catalogs.trouble.map { [$0] } ?? [])
+    return troubles.isEmpty ? .ok : .failing(troubles.joined(separator: "; "))
   }
 
   /// One line for `systemctl status`.
   var summary: String {
     let vms = board.all
     let running = vms.count { $0.running != nil }
-    return "\(vms.count) standbys, \(running) passes running"
+    let troubles = service.storeTroubles.count
+    let missing = troubles == 0 ? "" : ", \(troubles) store(s) missing"
+    return "\(vms.count) standbys, \(running) passes running\(missing)"
   }
 }
 

@@ -4,6 +4,8 @@ import ReplModel
 enum StandbyLayout {
   static let storeFile = ".repl-store"
   static let createLock = ".repl-create"
+  /// Never made: asked for to see whether the store answers.
+  static let absentFile = ".repl-answer"
   static let settlingFile = "SETTLING.txt"
   static let privateDirectory = ".repl"
   static let catalog = "catalog"

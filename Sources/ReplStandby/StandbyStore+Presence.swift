@@ -24,4 +24,13 @@ extension StandbyStore {
     guard found == id else { throw .otherStore(path: path, name: nil, expected: id, found: found) }
     replaceRoot(fresh)
   }
+
+  /// As `checkPresence`, and returns only when the storage takes changes, or refuses them: one that is read
+  /// and hangs when something is written is of no use. Blocks as long as that takes.
+  public func checkAnswer() throws(StandbyError) {
+    try checkPresence()
+    // There is no such file; a change is asked for all the same. What a refusal means is said by those who
+    // write.
+    try? root.removeFile(StandbyLayout.absentFile)
+  }
 }

@@ -15,6 +15,8 @@ final class Fleet {
   private(set) var vms: [VM] = []
   private(set) var receiver: Running?
   private(set) var senders: [Running] = []
+  /// The port of the receiver's pages.
+  private(set) var receiverPages = 0
   private let senderCount: Int
   private var random = SystemRandomNumberGenerator()
 
@@ -101,15 +103,22 @@ final class Fleet {
 
   // MARK: - The daemons
 
-  func start(interval: String) throws {
+  /// With a second store, called `ice`, the standbys of the second sender lie there.
+  func start(interval: String, secondStore: String? = nil) throws {
     let (port, http) = (try Lab.freePort(), try Lab.freePort())
+    receiverPages = http
     let state = "\(folder)/receiver-state"
-    try Tool.must([Tool.receiver, "init", "--state-dir", state, "--store", "\(folder)/dr"])
+    for path in ["\(folder)/dr"] + (secondStore.map { [$0] } ?? []) {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+      try Tool.must([Tool.receiver, "init", "--state-dir", state, "--store", path])
+    }
     var peers = ""
     for number in 0..<senderCount {
       let own = "\(folder)/sender-state\(number)"
       try Tool.must([Tool.sender, "init", "--state-dir", own])
-      peers += "  - {name: site\(number), fingerprint: \"\(try fingerprint(Tool.sender, own))\"}\n"
+      let store = number == 1 && secondStore != nil ? ", store: ice" : ""
+      peers +=
+        "  - {name: site\(number), fingerprint: \"\(try fingerprint(Tool.sender, own))\"\(store)}\n"
       try """
       state_dir: \(own)
       http: 127.0.0.1:\(try Lab.freePort())
@@ -125,7 +134,7 @@ final class Fleet {
     listen: 127.0.0.1:\(port)
     state_dir: \(state)
     http: 127.0.0.1:\(http)
-    stores: [{name: main, path: \(folder)/dr}]
+    stores: [{name: main, path: \(folder)/dr}\(secondStore.map { ", {name: ice, path: \($0)}" } ?? "")]
     free_space_floor: 1MiB
     peers:
     \(peers)
@@ -136,7 +145,7 @@ final class Fleet {
     }
   }
 
-  private func startReceiver() throws {
+  func startReceiver() throws {
     let running = try Running([Tool.receiver, "run", "--config", receiverConfig])
     receiver = running
     try eventually("the receiver listens") {
@@ -147,10 +156,14 @@ final class Fleet {
 
   /// Ends the receiver as an operator would, and starts it again.
   func restartReceiver() throws {
+    try stopReceiver()
+    try startReceiver()
+  }
+
+  func stopReceiver() throws {
     receiver?.signal(SIGTERM)
     let result = try receiver?.finish(seconds: 10)
     guard result?.status == 0 else { throw ToolFailure(text: "receiver: \(result?.errors ?? "")") }
-    try startReceiver()
   }
 
   private func fingerprint(_ tool: String, _ state: String) throws -> String {

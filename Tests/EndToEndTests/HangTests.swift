@@ -3,7 +3,7 @@ import Glibc
 import ReplModel
 import Testing
 
-/// Programs and storage that stand still instead of failing.
+/// Programs that stand still instead of failing.
 extension RealTime {
   @Suite(.needs("curl", "qemu-img", "mkfs.ext4"), .needsLoopMounts) struct HangTests {
     @Test(
@@ -42,38 +42,6 @@ extension RealTime {
       let result = try hanging.finish(seconds: 60)
       #expect(result.status == 0, "\(result.errors)")
       try deaf.expect(version: 2)
-    }
-
-    @Test("a standby whose storage hangs delays no other VM, no status, no start and no end of the receiver")
-    func storageHangs() throws {
-      let fleet = try Fleet(vms: 3, senders: 1)
-      try fleet.start(interval: "10s")
-      try eventually("first points") { try fleet.greatestLag() != nil }
-      // Opening a pipe that nobody writes to hangs as storage does that went away.
-      let catalog = "\(try fleet.standbyFolder(of: fleet.vms[0]))/.repl/catalog"
-      try FileManager.default.moveItem(atPath: catalog, toPath: catalog + ".away")
-      #expect(mkfifo(catalog, 0o600) == 0)
-      for isRestarted in [false, true] {
-        if isRestarted { try fleet.restartReceiver() }
-        let before = try points(fleet)
-        try eventually(seconds: 60, "the others' next points") {
-          let now = try points(fleet)
-          return [1, 2].allSatisfy {
-            now[fleet.vms[$0].name, default: 0] > before[fleet.vms[$0].name, default: 0]
-          }
-        }
-        let began = Date()
-        let document = try fleet.receiverStatus()
-        #expect(Date().timeIntervalSince(began) < 5)
-        let hung = try #require(document.vms.first { $0.name == fleet.vms[0].name })
-        #expect(hung.lastFailure != nil, "restarted: \(isRestarted)")
-      }
-    }
-
-    private func points(_ fleet: Fleet) throws -> [String: UInt64] {
-      Dictionary(
-        try fleet.status().map { ($0.name, UInt64($0.newestPoint?.reference.number ?? 0)) },
-        uniquingKeysWith: max)
     }
   }
 }

@@ -55,7 +55,10 @@ final class GatedDirectory: StorageDirectory {
 
   func entryNames() throws(IOError) -> [String] { try base.entryNames() }
   func rename(_ from: String, to: String) throws(IOError) { try base.rename(from, to: to) }
-  func removeFile(_ name: String) throws(IOError) { try base.removeFile(name) }
+  func removeFile(_ name: String) throws(IOError) {
+    gate.pass(name)
+    try base.removeFile(name)
+  }
   func sync() throws(IOError) { try base.sync() }
   func freeBytes() throws(IOError) -> Int64 { try base.freeBytes() }
   func tryLock(_ name: String) throws(IOError) -> FileLock? { try base.tryLock(name) }

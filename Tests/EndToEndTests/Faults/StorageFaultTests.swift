@@ -64,6 +64,7 @@ extension EndToEnd {
       try site.lab.stopReceiver()
       let port = try site.lab.servePages().receiver
       try site.lab.startReceiver()
+      try eventually("its store is open") { site.lab.receiver?.errors.contains(" store-opened ") == true }
       let filler = try site.fill(site.stateFolder)
       try site.vm.writeVersion(2)
       let result = try site.lab.startPass().finish(seconds: 60)
