@@ -89,6 +89,11 @@ public final class SourcePass: Sendable {
     public let settleFailure: PassError?
     /// Whether the receiver said that the standby disk itself is at the point.
     public var isSettled: Bool { settleFailure == nil }
+    /// Whether it never will be: somebody else wrote the disk.
+    public var isDiverged: Bool {
+      guard case .wire(.peer(let number, _, _)) = settleFailure else { return false }
+      return number == ErrorNumber.diverged.rawValue
+    }
     /// How long the phases of the pass took, seconds: until the first byte of data, sending, committing with
     /// settling.
     public let phases: (begin: Double, send: Double, commit: Double)

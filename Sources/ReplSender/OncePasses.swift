@@ -46,7 +46,7 @@ struct OncePasses {
       if let status { done.append(status) }
       switch result {
       case .success:
-        if let status, !json { print(Self.sentence(status)) }
+        if let status, !json, status.lastFailure?.phase != "settle" { print(Self.sentence(status)) }
         if let status { codes += Self.sayWhatElse(status) }
       case .failure(let failure):
         Self.complain(Self.sentence(failure))
@@ -77,15 +77,16 @@ struct OncePasses {
     Terminal.complain("repl-sender: \(SafeText.printable(sentence, limit: 4096))\n")
   }
 
-  /// The point is there, and something else is wrong: a guest that was not thawed, or a copy that the
-  /// receiver wanted proven and is not, is nothing to end green with.
+  /// The point is there, and something else is wrong: a guest that was not thawed, a point that is not in the
+  /// standby's disks, an added disk that is not copied, or a copy that the receiver wanted proven and is not,
+  /// is nothing to end green with.
   private static func sayWhatElse(_ status: VMStatus) -> [ReplService.ExitCode] {
     let name = SafeText.printable(status.name)
     if let failure = status.lastFailure { complain("\(name): \(failure.phase): \(failure.cause)") }
     if let left = status.leftovers, left != status.lastFailure?.cause {
       complain("\(name): left behind: \(left)")
     }
-    let isNotGreen = ["freeze", "prove"].contains(status.lastFailure?.phase)
+    let isNotGreen = ["freeze", "settle", "seed", "prove"].contains(status.lastFailure?.phase)
     return isNotGreen || status.leftovers != nil ? [.failed] : []
   }
 

@@ -12,6 +12,9 @@ extension SenderRuntime {
   func performPass(_ vm: SenderConfig.VM, proves: Bool = false) async -> Result<VMID, PassFailure> {
     do {
       return try await NamedThread.run("pass") { [self] in runPass(vm, proves: proves) }
+    } catch let error as IOError {
+      // There is no thread for it.
+      return .failure(note(.io(error), vm, roster[vm.vmxPath]))
     } catch { preconditionFailure("the body does not throw: \(error)") }
   }
 
@@ -113,9 +116,12 @@ extension SenderRuntime {
       status.lastFailure = nil
       status.lastPass = report.pass
       status.stageSeconds = (status.stageSeconds ?? .init()) + (report.pass.stages ?? .init())
-      status.enter(
-        VMStatus.Point(
-          reference: report.point.reference, frozenAt: report.point.frozenAt, label: report.point.label))
+      // A disk that somebody else wrote: no point of it can be started, and the lag goes on rising.
+      if !report.isDiverged {
+        status.enter(
+          VMStatus.Point(
+            reference: report.point.reference, frozenAt: report.point.frozenAt, label: report.point.label))
+      }
       status.passesCommitted += 1
       status.disks = Self.disks(of: view, deferred: Set(report.deferred), before: status.disks ?? [])
     }
