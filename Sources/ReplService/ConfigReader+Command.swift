@@ -2,8 +2,11 @@ import ReplCommand
 import ReplModel
 
 extension ConfigReader {
-  /// A list of arguments, the first an absolute path.
-  func command(_ node: ConfigNode, placeholders: [String]) -> CommandTemplate? {
+  /// A list of arguments, the first an absolute path. `notes` say why a
+  /// placeholder is not known here.
+  func command(
+    _ node: ConfigNode, placeholders: [String], notes: [String: String] = [:]
+  ) -> CommandTemplate? {
     guard let items = list(node, count: 1...ServiceLimits.commandArguments, of: "arguments") else {
       return nil
     }
@@ -11,7 +14,7 @@ extension ConfigReader {
     for item in items {
       let isProgram = arguments.isEmpty
       let argument = isProgram ? path(item) : text(item, allowEmpty: true, limit: ServiceLimits.pathBytes)
-      guard let argument, checkPlaceholders(argument, placeholders, item, isProgram: isProgram)
+      guard let argument, checkPlaceholders(argument, placeholders, item, isProgram: isProgram, notes)
       else { return nil }
       arguments.append(argument)
     }
@@ -20,7 +23,8 @@ extension ConfigReader {
   }
 
   private func checkPlaceholders(
-    _ argument: String, _ placeholders: [String], _ node: ConfigNode, isProgram: Bool
+    _ argument: String, _ placeholders: [String], _ node: ConfigNode, isProgram: Bool,
+    _ notes: [String: String]
   ) -> Bool {
     do throws(CommandTemplate.Flaw) {
       let hasPlaceholder = try CommandTemplate.check(argument, placeholders: placeholders)
@@ -30,7 +34,10 @@ extension ConfigReader {
       let known = placeholders.map { "{\($0)}" }.joined(separator: " ")
       switch error {
       case .unknownPlaceholder(let name):
-        problem(node, "unknown placeholder {\(SafeText.printable(name, limit: 64))}; known are \(known)")
+        problem(
+          node,
+          "unknown placeholder {\(SafeText.printable(name, limit: 64))}; known are \(known)"
+            + (notes[name].map { "; \($0)" } ?? ""))
       case .loneBrace:
         problem(node, "a single brace; write {{ or }} for a brace, or one of \(known)")
       }

@@ -212,8 +212,14 @@ struct ReceiverConfigSchema {
       return nil
     }
     let names = ReceiverConfig.Failover.placeholders
-    let register = scope.optional("register").flatMap { reader.command($0, placeholders: names) }
-    let powerOn = scope.optional("power_on").flatMap { reader.command($0, placeholders: names) }
+    // Nothing has printed it before, or nothing does.
+    let withoutID = names.filter { $0 != "id" }
+    let notes = ["id": "{id} is what register printed: only for power_on, beside a register"]
+    let (first, second) = (scope.optional("register"), scope.optional("power_on"))
+    let register = first.flatMap { reader.command($0, placeholders: withoutID, notes: notes) }
+    let powerOn = second.flatMap {
+      reader.command($0, placeholders: first == nil ? withoutID : names, notes: notes)
+    }
     let deadline = scope.optional("deadline").map { reader.seconds($0, in: 1...3600) } ?? 120
     guard let deadline else { return nil }
     return ReceiverConfig.Failover(register: register, powerOn: powerOn, deadlineSeconds: deadline)
