@@ -12,7 +12,7 @@ public enum StatusClient {
 
   /// The daemon's status document, or nil when nobody listens at the address.
   ///
-  /// At most 2 seconds and 4 MiB; loopback addresses only.
+  /// At most 4 seconds and 64 MiB; loopback addresses only.
   public static func fetch(from address: NetworkAddress) async throws(StatusClientError) -> StatusDocument? {
     guard address.isLoopback else {
       throw StatusClientError(address: address, detail: "is not a loopback address")

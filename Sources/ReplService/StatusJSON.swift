@@ -6,10 +6,13 @@ import ReplModel
 /// Keys are in snake_case and sorted; every VM has a computed `lag_seconds` once it has a recovery point, and
 /// `rpo_breach_in_seconds` while it has a forecast: negative when the objective is missed already.
 public enum StatusJSON {
-  /// `now` is the moment for the computed values.
-  public static func encode(_ document: StatusDocument, now: WallTime) throws(StatusJSONError) -> [UInt8] {
+  /// `now` is the moment for the computed values. `isCompact`: without line feeds and blanks, for programs.
+  public static func encode(
+    _ document: StatusDocument, now: WallTime, isCompact: Bool = false
+  ) throws(StatusJSONError) -> [UInt8] {
     let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if !isCompact { encoder.outputFormatting.insert(.prettyPrinted) }
     encoder.keyEncodingStrategy = .convertToSnakeCase
     do {
       return Array(try encoder.encode(Shown(document: document, now: now))) + [UInt8(ascii: "\n")]

@@ -35,7 +35,7 @@ struct StatusPages: Sendable {
   private func statusAnswer() async -> StatusAnswer {
     let document = await provide()
     do throws(StatusJSONError) {
-      let bytes = try StatusJSON.encode(document, now: document.generatedAt)
+      let bytes = try StatusJSON.encode(document, now: document.generatedAt, isCompact: true)
       return StatusAnswer(.ok, bytes: bytes, type: "application/json")
     } catch {
       return StatusAnswer(.internalServerError, "\(error)\n")

@@ -37,7 +37,7 @@ struct StatusServerTests {
       let status = try await RawHTTP.get("/status", port)
       #expect(status.hasPrefix("HTTP/1.1 200 OK\r\n"))
       #expect(
-        status.contains("Content-Type: application/json\r\n") && status.contains("\"lag_seconds\" : 245.5"))
+        status.contains("Content-Type: application/json\r\n") && status.contains("\"lag_seconds\":245.5"))
       let metrics = try await RawHTTP.get("/metrics", port)
       #expect(metrics.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"))
       #expect(metrics.contains("\nvmrepl_vms 3\n"))
@@ -218,7 +218,7 @@ struct StatusServerTests {
       ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "answered 404"),
       ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "same version"),
       ("SSH-2.0-OpenSSH\r\n", "no status"),
-      ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "no status"), ("", "gave no answer within 2 s"),
+      ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "no status"), ("", "gave no answer within 4 s"),
     ])
   func foreignServer(answer: String, expected: String) async throws {
     let listener = try RawHTTP.listen()
@@ -231,7 +231,7 @@ struct StatusServerTests {
       _ = try await StatusClient.fetch(from: NetworkAddress(host: "127.0.0.1", port: listener.port))
     }
     #expect(error?.description.contains(expected) == true, "\(String(describing: error))")
-    #expect(ContinuousClock.now - start < .seconds(6))
+    #expect(ContinuousClock.now - start < .seconds(8))
     try await served
   }
 

@@ -42,6 +42,20 @@ struct StatusTextTests {
     #expect(table(document).split(separator: "\n").count == 7)
   }
 
+  @Test("the status of as many VMs as a configuration may have is what the client takes")
+  func largestStatus() throws {
+    var vm = StatusSamples.document.vms[1]
+    vm.name = String(repeating: "n", count: 255)
+    vm.lastFailure?.cause = String(repeating: "c", count: 1024)
+    var document = StatusSamples.document
+    document.vms = (0..<100).map { _ in vm }
+    let share = try StatusJSON.encode(document, now: StatusSamples.now, isCompact: true)
+    #expect(share.count * ServiceLimits.configVMs / 100 < ServiceLimits.statusBytes, "\(share.count)")
+    #expect(try StatusJSON.decode(share).vms.count == 100)
+    #expect(!share.dropLast().contains(UInt8(ascii: "\n")), "nothing on the wire is for the eye")
+    #expect(ServiceLimits.statusDeadlineSeconds < ServiceLimits.httpDeadlineSeconds)
+  }
+
   @Test("status that no daemon gave says so, and a table without VMs says so")
   func emptyAndStopped() {
     let document = StatusDocument(
@@ -129,8 +143,9 @@ struct StatusTextTests {
       let error = #expect(throws: StatusJSONError.self) { try StatusJSON.decode(Array(text.utf8)) }
       #expect(error?.description.contains("same version") == true)
     }
-    let large = [UInt8](repeating: 32, count: (4 << 20) + 1)
+    let limit = ServiceLimits.statusBytes
+    let large = [UInt8](repeating: 32, count: limit + 1)
     let error = #expect(throws: StatusJSONError.self) { try StatusJSON.decode(large) }
-    #expect(error?.detail == "4194305 bytes, at most 4194304 are allowed")
+    #expect(error?.detail == "\(limit + 1) bytes, at most \(limit) are allowed")
   }
 }
