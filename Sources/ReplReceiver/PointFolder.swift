@@ -22,8 +22,9 @@ struct PointFolder {
   private let parent: PosixDirectory
   private let name: String
 
-  /// The folder of a point: `path` where one is given, else one beside the standby's disks.
-  init(_ point: PointReference, of standby: String, at path: String?) throws {
+  /// The folder of a point: `path` where one is given, else one beside the standby's disks. Made where it is
+  /// missing, unless it is about to be removed.
+  init(_ point: PointReference, of standby: String, at path: String?, isMade: Bool = true) throws {
     if let path {
       let url = URL(filePath: path)
       guard path.hasPrefix("/") || !path.isEmpty, !url.lastPathComponent.isEmpty else {
@@ -32,15 +33,26 @@ struct PointFolder {
       parent = try PosixDirectory(path: url.deletingLastPathComponent().path)
       name = url.lastPathComponent
     } else {
-      guard let beside = try PosixDirectory(path: standby).createDirectory(Self.subfolder) as? PosixDirectory
-      else { preconditionFailure("directories of the system are such") }
-      parent = beside
+      parent = try Self.folder(Self.subfolder, in: try PosixDirectory(path: standby), isMade: isMade)
       name = "\(point)"
     }
-    guard let made = try parent.createDirectory(name) as? PosixDirectory else {
-      preconditionFailure("directories of the system are such")
+    directory = try Self.folder(name, in: parent, isMade: isMade)
+  }
+
+  private static func folder(
+    _ name: String, in parent: PosixDirectory, isMade: Bool
+  ) throws -> PosixDirectory {
+    do throws(IOError) {
+      let found = try isMade ? parent.createDirectory(name) : parent.openDirectory(name)
+      guard let found = found as? PosixDirectory else {
+        preconditionFailure("directories of the system are such")
+      }
+      return found
+    } catch {
+      guard !isMade, error.isMissing else { throw error }
+      throw Failure.exit(
+        .usage, "\(parent.path)/\(name) is not there: no point is mounted in it (mount --to named another?)")
     }
-    directory = made
   }
 
   var mark: Mark? {
@@ -77,13 +89,15 @@ struct PointFolder {
     try write(mark)
   }
 
-  /// Removes the folder with all that is in it; only one that `begin` has marked.
+  /// Removes the folder with all that is in it; only one that `begin` has marked, or one with nothing in it:
+  /// what a removal leaves that was cut off behind the mark.
   func remove() throws {
-    guard try mark != nil else {
+    if try mark != nil {
+      try removeFiles()
+      try directory.removeFile(Self.markName)
+    } else if try !directory.entryNames().isEmpty {
       throw Failure.exit(.refused, "\(directory.path) was not made by points mount: it is not removed")
     }
-    try removeFiles()
-    try directory.removeFile(Self.markName)
     try parent.removeDirectory(name)
     try parent.sync()
   }

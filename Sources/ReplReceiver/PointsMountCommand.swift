@@ -87,7 +87,8 @@ struct PointsUnmountCommand: AsyncParsableCommand {
       guard let wanted = point ?? found.catalog.newest?.reference else {
         throw Failure.exit(.refused, "there is no recovery point yet")
       }
-      let folder = try PointFolder(wanted, of: "\(found.store.path)/\(found.summary.directory)", at: to)
+      let folder = try PointFolder(
+        wanted, of: "\(found.store.path)/\(found.summary.directory)", at: to, isMade: false)
       try folder.remove()
       Terminal.complain("removed \(folder.directory.path)\n")
     }

@@ -72,6 +72,13 @@ extension EndToEnd {
       }
       #expect(try points(lab, ["mount", "web01", "--point", "1.2"]).status == 77, "it is there already")
       #expect(try points(lab, ["unmount", "web01", "--point", "1.2"]).status == 0)
+      let folder = "\(try lab.standbyFolder)/points/1.2"
+      #expect(try points(lab, ["unmount", "web01", "--point", "1.2"]).status == 64, "it is not mounted")
+      #expect(!FileManager.default.fileExists(atPath: folder), "and nothing was made")
+      // As a removal leaves it that was cut off behind the mark.
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+      #expect(try points(lab, ["unmount", "web01", "--point", "1.2"]).status == 0)
+      #expect(!FileManager.default.fileExists(atPath: folder))
       #expect(try mounted(lab, "1.2") == versions[1])
       #expect(try points(lab, ["mount", "web01", "--point", "1.9"]).status == 77)
       // Replication is not disturbed by what stands beside the standby.
