@@ -27,6 +27,7 @@ struct OncePasses {
 
   fileprivate func runAll() async throws {
     await runtime.begin()
+    await runtime.cleanUp()
     let selected = runtime.roster.members.map(\.vm).filter(matches)
     guard !selected.isEmpty || only == nil else { throw unknown(only ?? "") }
     var done: [VMStatus] = []

@@ -38,12 +38,14 @@ final class Roster: Sendable {
   private let state: Mutex<State>
   /// One look at a time; held while files are read, unlike `state`.
   private let looking = Mutex(())
+  private let scans: RosterScans
 
   /// Reads what was remembered; knows nobody before the first `look`.
   init(_ config: SenderConfig, directory: any StorageDirectory, time: any TimeSource) {
     self.config = Mutex(config)
     self.directory = directory
     self.time = time
+    scans = RosterScans(time: time)
     // Lost memory is no reason not to start: it is learned again.
     let bytes = (try? directory.readFile(Self.fileName, limitBytes: Self.fileLimitBytes)) ?? []
     // As above.
@@ -64,7 +66,7 @@ final class Roster: Sendable {
       let store = GoneVMs(state: directory)
       let goneBefore = store.load()
       let (before, old) = state.withLock { ($0.claims, $0.outcome) }
-      let evidence = RosterEvidence.gather(config, known: before.keys)
+      let evidence = RosterEvidence.gather(config, known: before.keys, by: scans)
       let new = RosterRules(
         config: config, evidence: evidence, before: before, goneBefore: goneBefore, now: time.wallTime()
       ).decide()

@@ -22,7 +22,7 @@ struct SenderDaemon {
     if let http = runtime.config.http {
       let server: StatusServer
       do throws(StatusServerError) {
-        server = try await StatusServer.start(on: http, health: { .ok }) { [runtime] in
+        server = try await StatusServer.start(on: http, health: { [runtime] in runtime.health }) { [runtime] in
           runtime.document(daemonRunning: true)
         }
       } catch { throw Failure.exit(.config, "\(error)") }
@@ -67,7 +67,10 @@ private struct SchedulerService: Service {
     await untilShutdown { [runtime] in
       await runtime.begin()
       runtime.use(scheduler)
+      // Beside the passes: one VM's slow command keeps none of the others.
+      async let cleaning: Void = runtime.cleanUp()
       await scheduler.run()
+      await cleaning
     }
   }
 }

@@ -8,8 +8,8 @@ import Synchronization
 
 /// What comes before and after a view: leftovers of earlier ones, the release, and what is told of both.
 extension SenderRuntime {
-  /// Undoes what freezes left that nobody holds any more, before the first pass; the status tells what could
-  /// not be. Blocks as long as the commands take.
+  /// Undoes what freezes left that nobody holds any more; the status tells what could not be. Blocks as long
+  /// as the commands take.
   func clean() {
     let vms = roster.members.map(\.vm)
     let reports = freezer.clean(vms.map { config.viewRequest($0) }) { [logger] event in

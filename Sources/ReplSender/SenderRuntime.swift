@@ -46,6 +46,8 @@ final class SenderRuntime: Sendable {
   private let cleaningBegan = Mutex<WallTime?>(nil)
   /// A look around takes seconds; a storage that does not answer takes for ever.
   private static let slowLookSeconds = 300.0
+  /// A command may take half an hour, and there may be some.
+  private static let slowCleaningSeconds = 7200.0
   /// One look around at a time: what it finds must not be undone by one that began before.
   private let lookingAround = Mutex(())
   /// Set by a reload: the next look is not to wait for its time.
@@ -74,17 +76,22 @@ final class SenderRuntime: Sendable {
     roster = Roster(config, directory: directory.directory, time: time)
   }
 
-  /// Before the first pass: who is to be replicated, and what earlier freezes left. Takes as long as the
-  /// storage of every VM needs to answer, and commands to end.
+  /// Before the first pass: who is to be replicated. VMs whose storage does not answer are left out.
   func begin() async {
+    do { try await NamedThread.run("begin") { [self] in lookAround() } } catch {
+      logger.error("not-looked", metadata: ["cause": "\(error)"])
+    }
+  }
+
+  /// Undoes what earlier freezes left. Takes as long as commands need to end; passes need not wait for it.
+  func cleanUp() async {
     do {
-      try await NamedThread.run("begin") { [self] in
-        lookAround()
+      try await NamedThread.run("clean") { [self] in
         cleaningBegan.withLock { $0 = time.wallTime() }
         clean()
         cleaningBegan.withLock { $0 = nil }
       }
-    } catch { preconditionFailure("the body does not throw: \(error)") }
+    } catch { logger.error("not-cleaned", metadata: ["cause": "\(error)"]) }
   }
 
   /// The process ends: passes are suspended, guests let go.
@@ -125,9 +132,22 @@ final class SenderRuntime: Sendable {
     }
     if let began = cleaningBegan.withLock({ $0 }) {
       warnings.append(
-        "what freezes left before the start is being undone since \(began), and passes begin after that")
+        "what freezes left before the start is being undone since \(began); a VM's passes begin after its own"
+      )
     }
     return warnings
+  }
+
+  /// Failing while a look or a cleaning hangs.
+  var health: Health {
+    let now = time.wallTime()
+    func hangs(_ began: WallTime?, _ limit: Double) -> Bool {
+      began.map { now.seconds(since: $0) > limit } ?? false
+    }
+    let isHanging =
+      hangs(lookBegan.withLock { $0 }, Self.slowLookSeconds)
+      || hangs(cleaningBegan.withLock { $0 }, Self.slowCleaningSeconds)
+    return isHanging ? .failing(warnings.joined(separator: "; ")) : .ok
   }
 
   /// One line for `systemctl status`.

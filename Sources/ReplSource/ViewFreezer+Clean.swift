@@ -1,11 +1,18 @@
 import ReplIO
 import ReplModel
 import ReplVMDK
+import Synchronization
 
 /// The janitor: undoes what freezes left that nobody holds any more.
 extension ViewFreezer {
+  /// VMs whose leftovers are undone at the same time.
+  private static let sweepsAtOnce = 8
+  /// A look at what is kept takes a moment; a command may take half an hour.
+  private static let sweepPatienceSeconds = 2.0
+
   /// Undoes all that the ledger names and nobody holds, and looks in the folders of `requests` for leftovers
-  /// of this installation that it does not name. At the start, before the first `take`. Blocks.
+  /// of this installation that it does not name. For the start; VMs are frozen meanwhile, but for those whose
+  /// own leftovers are being undone. Blocks.
   ///
   /// A command that the configuration has now is taken instead of the recorded one.
   public func clean(
@@ -18,12 +25,40 @@ extension ViewFreezer {
       report(FreezeEvent(.error, what))
       return [LeftoverReport(vmxPath: ledger.path, tag: "", isRemoved: false, text: what)]
     }
-    for tag in tags where !ending.hasBegun {
-      reports += undo(tag, requests, onlyOf: nil, report).map(\.report)
-    }
+    reports += sweep(tags, requests, report)
     var seen: Set<String> = []
-    for request in requests { reports += undeclared(request, &seen, report) }
+    for request in requests where !ending.hasBegun { reports += undeclared(request, &seen, report) }
     return reports
+  }
+
+  /// Several VMs at a time: one's command may take long, and another one's guest may stand still.
+  private func sweep(
+    _ tags: [FreezeTag], _ requests: [ViewRequest], _ report: @escaping @Sendable (FreezeEvent) -> Void
+  ) -> [LeftoverReport] {
+    // A record that cannot be read is told when it is its turn.
+    let groups = Dictionary(grouping: tags) { (try? ledger.read($0))?.vm }.values.map { $0 }
+    let next = Mutex(0)
+    let reports = Mutex<[LeftoverReport]>([])
+    let work: @Sendable () -> Void = { [self] in
+      while let index = next.withLock({ next in
+        defer { next += 1 }
+        return next < groups.count ? next : nil
+      }) {
+        for tag in groups[index] where !ending.hasBegun {
+          swept.withLock { _ = $0.insert(tag) }
+          let found = undo(tag, requests, onlyOf: nil, report).map(\.report)
+          swept.withLock { _ = $0.remove(tag) }
+          reports.withLock { $0 += found }
+        }
+      }
+    }
+    let threads = (1..<max(1, min(Self.sweepsAtOnce, groups.count))).compactMap { _ in
+      // One does all where there are no threads for it.
+      try? NamedThread.tryStart("freeze-sweep", work)
+    }
+    work()
+    for thread in threads { thread.join() }
+    return reports.withLock { $0 }
   }
 
   /// What became of one leftover.
@@ -48,7 +83,12 @@ extension ViewFreezer {
     _ report: @escaping @Sendable (FreezeEvent) -> Void
   ) -> [Undone] {
     do throws(IOError) {
-      if let subject, try ledger.contains(tag), try !subject.isOf(ledger.read(tag)) { return [] }
+      if let subject {
+        if try ledger.contains(tag), try !subject.isOf(ledger.read(tag)) { return [] }
+        guard swept.wait(seconds: Self.sweepPatienceSeconds, { $0.contains(tag) ? nil : true }) != nil else {
+          return [busy(tag, subject.vmxPath)]
+        }
+      }
       guard let entry = try claim(tag) else { return [] }
       var record = try ledger.read(tag)
       if isKept(record, requests) { return [] }
@@ -132,6 +172,14 @@ extension ViewFreezer {
       return [Undone(report: done, isBlocking: false, error: .leftover(path: path, what: text))]
     }
     return left.map { undone($0.error, entry.tag, path, isBlocking: $0.isBlocking, report) }
+  }
+
+  /// Nobody is told of it as a leftover: it is on its way.
+  private func busy(_ tag: FreezeTag, _ path: String) -> Undone {
+    let error = SourceError.leftover(
+      path: path, what: "what an earlier freeze left (\(tag)) is being undone; the pass after that goes on")
+    let left = LeftoverReport(vmxPath: path, tag: tag.description, isRemoved: false, text: "\(error)")
+    return Undone(report: left, isBlocking: true, error: error)
   }
 
   private func undone(

@@ -7,6 +7,8 @@ public final class ViewFreezer: Sendable {
   let hints: HintShelf?
   let time: any TimeSource
   let ending = FreezeEnding()
+  /// What the janitor of the start has not dealt with yet.
+  let swept = Monitor<Set<FreezeTag>>([])
 
   /// - Parameter directory: of its own, in the state directory: the ledger of freezes.
   /// - Parameter hints: knows which clones are kept for the next pass; without it none are.

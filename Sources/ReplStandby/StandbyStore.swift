@@ -29,7 +29,7 @@ public final class StandbyStore: Sendable {
   }
   let known = Mutex<[VMID: Known]>([:])
   let cache = SummaryCache()
-  let scan: FolderScan
+  let scan: PatientScan
   /// Files whose sync failed and for which no durable note could be left, by what they are.
   private let suspects = Mutex<Set<String>>([])
 
@@ -56,7 +56,7 @@ public final class StandbyStore: Sendable {
     currentRoot = Mutex(root)
     self.receiver = receiver
     self.time = time
-    scan = FolderScan(time: time)
+    scan = PatientScan(time: time)
     self.files = files
     self.freeSpaceFloorBytes = freeSpaceFloorBytes
     self.retention = retention

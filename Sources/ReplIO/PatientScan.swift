@@ -1,29 +1,33 @@
 import Glibc
-import ReplIO
 import ReplModel
 import Synchronization
 
-/// Looks into folder after folder, and does not let one that hangs keep it from the others: it goes on
-/// without it, and says since when it has not answered. Such a folder is not looked into again until it has
-/// answered after all.
-final class FolderScan: Sendable {
-  /// A folder that answers later than this is slow enough to be left out of one look.
-  private static let patienceSeconds = 1.0
-  /// Each folder that hangs holds a thread until it answers. When so many do, the whole store does.
-  private static let hangingLimit = 8
-
-  enum Answer<Value: Sendable>: Sendable {
+/// Looks at folder after folder, or file after file, and does not let one that hangs keep it from the others:
+/// it goes on without it, and says since when it has not answered. Such a one is not looked at again until it
+/// has answered after all.
+public final class PatientScan: Sendable {
+  /// What one look brought.
+  public enum Answer<Value: Sendable>: Sendable {
     case found(Value)
     case silent(since: WallTime)
   }
 
   private let time: any TimeSource
+  private let patienceSeconds: Double
+  private let hangingLimit: Int
   private let hanging = Mutex<[String: WallTime]>([:])
 
-  init(time: any TimeSource) { self.time = time }
+  /// What answers later than `patienceSeconds` is slow enough to be left out of one look. Each that hangs
+  /// holds a thread until it answers: when as many as `hangingLimit` of one look do, all of it that comes
+  /// after counts as hanging.
+  public init(time: any TimeSource, patienceSeconds: Double = 1, hangingLimit: Int = 8) {
+    self.time = time
+    self.patienceSeconds = patienceSeconds
+    self.hangingLimit = hangingLimit
+  }
 
-  /// The answers in the order of the names. One folder at a time; `look` may never return.
-  func run<Value: Sendable>(
+  /// The answers in the order of the names. One at a time; `look` may never return.
+  public func run<Value: Sendable>(
     _ names: [String], _ look: @escaping @Sendable (String) -> Value
   ) -> [Answer<Value>] {
     let course = Course<Value>(names: names)
@@ -34,6 +38,11 @@ final class FolderScan: Sendable {
       answers[index].map(Answer.found)
         ?? .silent(since: hanging.withLock { $0[names[index]] } ?? time.wallTime())
     }
+  }
+
+  /// Whether so many of them are known to hang that a look at the others is of no use.
+  public func isSilent(_ names: [String]) -> Bool {
+    hanging.withLock { hanging in names.count { hanging[$0] != nil } } >= hangingLimit
   }
 
   /// One look at all of them. Whoever waits for its end is woken at its end, not after every folder.
@@ -59,7 +68,8 @@ final class FolderScan: Sendable {
   private func startLooker<Value>(
     _ course: Course<Value>, number: Int, _ look: @escaping @Sendable (String) -> Value
   ) {
-    NamedThread.start("folders") { [self] in
+    // Why there is none does not matter here.
+    let thread = try? NamedThread.tryStart("look") { [self] in
       while let index = take(course, number) {
         let name = course.names[index]
         let answer = look(name)
@@ -74,7 +84,10 @@ final class FolderScan: Sendable {
         hanging.withLock { _ = $0.removeValue(forKey: name) }
         return
       }
-    }.detach()
+    }
+    // Without a thread nothing more is looked into: those that are left are told as silent.
+    guard let thread else { return course.isOver.withLock { $0 = true } }
+    thread.detach()
   }
 
   private func take<Value>(_ course: Course<Value>, _ number: Int) -> Int? {
@@ -86,7 +99,7 @@ final class FolderScan: Sendable {
       }
       guard progress.next < course.names.count else { return (nil, true) }
       defer { progress.next += 1 }
-      progress.current = (progress.next, Deadline(seconds: Self.patienceSeconds))
+      progress.current = (progress.next, Deadline(seconds: patienceSeconds))
       return (progress.next, false)
     }
     if isOver { course.isOver.withLock { $0 = true } }
@@ -105,7 +118,7 @@ final class FolderScan: Sendable {
       return progress.looker
     }
     guard let number else { return }
-    if hanging.withLock({ $0.count }) >= Self.hangingLimit {
+    if isSilent(course.names) {
       course.isOver.withLock { $0 = true }
     } else {
       startLooker(course, number: number, look)
