@@ -17,10 +17,14 @@ struct ReceiverDaemon {
     try await NamedThread.run("stores") { [runtime] in
       runtime.service.lookAtStores(waitSeconds: Self.storeWaitSeconds)
     }
+    let patience = ListenPatience(logger: runtime.logger)
     let listener: Listener
-    do throws(TransportError) { listener = try runtime.makeListener() } catch {
-      throw Failure.exit(.config, "\(error)")
-    }
+    do {
+      // It is there later, or its name is known then.
+      listener = try await patience.wait(mayPass: { [.cannotListen, .unresolved].contains($0.code) }) {
+        () throws(TransportError) in try runtime.makeListener()
+      }
+    } catch { throw Failure.exit(.temporary, "\(error)") }
     let notify = NotifyService(logger: runtime.logger) { [runtime] in runtime.summary }
     var services: [any Service] = [
       ListenerService(runtime: runtime, listener: listener), StoreService(runtime: runtime),
@@ -28,12 +32,11 @@ struct ReceiverDaemon {
     ]
     if let verify = VerifyService(runtime) { services.append(verify) }
     if let http = runtime.config.http {
-      let server: StatusServer
-      do throws(StatusServerError) {
-        server = try await StatusServer.start(on: http, health: { [runtime] in runtime.health }) { [runtime] in
-          await runtime.document()
-        }
-      } catch { throw Failure.exit(.config, "\(error)") }
+      let server = try await Failure.explaining {
+        try await StatusServer.start(
+          on: http, patience: patience, health: { [runtime] in runtime.health }
+        ) { [runtime] in await runtime.document() }
+      }
       services.append(PagesService(server: server))
     }
     services.append(

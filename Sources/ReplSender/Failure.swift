@@ -24,7 +24,7 @@ enum Failure {
     case let error as StateDirectoryError: exit(error.exitCode, "\(error)")
     case let error as TLSError: exit(.config, "\(error)")
     case let error as StatusClientError: exit(.peerUnavailable, "\(error)")
-    case let error as StatusServerError: exit(.config, "\(error)")
+    case let error as StatusServerError: exit(error.mayPass ? .temporary : .config, "\(error)")
     case let error as StatusJSONError: exit(.badData, "\(error)")
     case let error as IOError: exit(.inputOutput, "\(error)")
     default: exit(.failed, "\(error)")

@@ -20,12 +20,11 @@ struct SenderDaemon {
       reload, notify,
     ]
     if let http = runtime.config.http {
-      let server: StatusServer
-      do throws(StatusServerError) {
-        server = try await StatusServer.start(on: http, health: { [runtime] in runtime.health }) { [runtime] in
-          runtime.document(daemonRunning: true)
-        }
-      } catch { throw Failure.exit(.config, "\(error)") }
+      let server = try await Failure.explaining {
+        try await StatusServer.start(
+          on: http, patience: ListenPatience(logger: runtime.logger), health: { [runtime] in runtime.health }
+        ) { [runtime] in runtime.document(daemonRunning: true) }
+      }
       services.append(PagesService(server: server))
     }
     // A guest that is held is let go before the end, which may take a command of the operator's a while.

@@ -22,7 +22,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
     case .peerUnavailable: "the other side, or the daemon here, cannot be reached"
     case .cannotCreate: "a file or directory cannot be made"
     case .inputOutput: "reading or writing failed"
-    case .temporary: "another instance is running; try again later"
+    case .temporary: "another instance is running, or an address cannot be listened on yet; try again later"
     case .refused: "refused: the VM is fenced, or permission is missing"
     case .config: "the configuration is wrong; a restart does not help"
     }

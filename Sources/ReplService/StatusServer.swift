@@ -44,6 +44,16 @@ public final class StatusServer: Sendable {
     self.pages = pages
   }
 
+  /// As below; waits for an address that another program has.
+  public static func start(
+    on address: NetworkAddress, patience: ListenPatience, health: @escaping @Sendable () async -> Health,
+    provide: @escaping @Sendable () async -> StatusDocument
+  ) async throws -> StatusServer {
+    try await patience.wait(mayPass: \.mayPass) { () async throws(StatusServerError) in
+      try await start(on: address, health: health, provide: provide)
+    }
+  }
+
   /// Binds the address; `run` then serves. Whoever starts a server runs it or stops it.
   ///
   /// `processStart`: when the daemon started. `health` and `provide` are asked once a request.
@@ -65,7 +75,7 @@ public final class StatusServer: Sendable {
       return StatusServer(port: port, group: group, listener: listener, pages: pages)
     } catch {
       await end(group)
-      throw StatusServerError(address: address, detail: reason(error))
+      throw StatusServerError(address: address, detail: reason(error), mayPass: true)
     }
   }
 
@@ -165,8 +175,11 @@ public final class StatusServer: Sendable {
 public struct StatusServerError: ActionableError, Hashable {
   public let address: NetworkAddress
   public let detail: String
+  /// Whether it may listen there later, such as when another program has ended.
+  public let mayPass: Bool
 
-  init(address: NetworkAddress, detail: String) {
+  init(address: NetworkAddress, detail: String, mayPass: Bool = false) {
+    self.mayPass = mayPass
     self.address = address
     self.detail = SafeText.printable(detail)
   }
