@@ -7,8 +7,7 @@ struct UnitFileTests {
   static let folder = ConfigSampleTests.repository.appendingPathComponent("systemd")
   static let units = ["repl-sender", "repl-receiver"]
   static let examples = [
-    "sender-datastore", "sender-freeze", "sender-block-devices", "receiver-store",
-    "receiver-failover-commands", "receiver-block-devices",
+    "sender-datastore", "sender-freeze", "sender-block-devices", "receiver-store", "receiver-block-devices",
   ]
 
   /// A copy whose program exists, optionally with a drop-in; `systemd-analyze verify` looks for the program.
