@@ -3,10 +3,10 @@ import ReplStandby
 
 /// What may keep a standby from being started, and how a person takes it all the same.
 extension Failover {
-  /// Why the standby may not hold the point that it should; nothing for one that is fenced, which is the
-  /// running VM's.
+  /// Why the standby may not hold the point that it should; nothing for one that was fenced for that point,
+  /// which is the running VM's.
   func doubts(about catalog: Catalog, _ point: PointReference) -> [String] {
-    guard catalog.fence == nil else { return [] }
+    guard catalog.fence == nil || catalog.fence?.point != point else { return [] }
     var doubts: [String] = []
     if let divergence = divergence(of: catalog) { doubts.append(divergence) }
     if let suspicion = catalog.suspicion {
@@ -21,16 +21,31 @@ extension Failover {
 
   /// What a check finds of disks that somebody else wrote; everything else that it finds is thrown.
   func doubts(
-    check: (_ takesChanged: Bool) throws(StandbyError) -> Void
+    about catalog: Catalog, check: (_ takesChanged: Bool) throws(StandbyError) -> Void
   ) throws(StandbyError) -> [String] {
     do throws(StandbyError) {
       try check(false)
       return []
     } catch {
-      guard case .diverged = error else { throw error }
+      guard case .diverged(_, _, let detail) = error else { throw error }
       try check(true)
-      return ["\(error)"]
+      guard catalog.fence != nil else { return ["\(error)"] }
+      return [
+        "\(SafeText.printable(detail)): if the VM was started since the failover, going to another point "
+          + "destroys what it wrote, in part: copy the disks first, or go on with the point that they hold"
+      ]
     }
+  }
+
+  /// Devices do not tell whether the VM was started since the files of another point were placed.
+  func doubts(ofDevicesIn catalog: Catalog, _ progress: FailoverProgress?) -> [String] {
+    guard progress != nil else { return [] }
+    let devices = catalog.disks.compactMap(\.device).map { SafeText.printable($0) }
+    guard !devices.isEmpty else { return [] }
+    return [
+      "nobody can tell whether the VM was started on \(devices.joined(separator: ", ")) since the failover: "
+        + "going to another point destroys what it wrote"
+    ]
   }
 
   /// As an error, with the age of what would be started.

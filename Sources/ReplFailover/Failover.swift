@@ -47,11 +47,15 @@ public struct Failover: Sendable {
     }
     let point = try chosenPoint(choice, catalog, newest: newest)
     var doubts = doubts(about: catalog, point.reference)
-    if try !isBegun(target), catalog.divergence == nil || choice.forces {
+    let earlier = try progress(in: "\(target.store.path)/\(target.summary.directory)/.repl").earlier
+    let isPlaced = earlier?.isPlaced(
+      point.reference, in: catalog, isBetweenPoints: target.summary.isSettling)
+    if isPlaced != true, catalog.divergence == nil || choice.forces {
+      doubts += self.doubts(ofDevicesIn: catalog, earlier)
       doubts += try failing { () throws(StandbyError) in
-        try self.doubts(check: { (takesChanged) throws(StandbyError) in
-          try target.store.checkStartable(target.summary, takesChanged: takesChanged)
-        })
+        try self.doubts(about: catalog) { (takesChanged) throws(StandbyError) in
+          try target.store.checkStartable(target.summary, point, takesChanged: takesChanged)
+        }
       }
     }
     let values = values(target, id: Self.unknownID)
@@ -122,31 +126,50 @@ public struct Failover: Sendable {
     if !choice.acceptsFuzzy, let refusal = fuzzyRefusal(of: point, in: standby.catalog) {
       throw .fuzzyPoint(name, refusal)
     }
-    var (directory, earlier) = try progress(in: "\(standby.path)/.repl")
-    let isElsewhere = standby.catalog.fence != nil && standby.disksPoint != point.reference
-    if isElsewhere, let step = earlier?.step, step > .fenced {
-      throw .otherPoint(name, wanted: point.reference, started: standby.disksPoint)
+    let (directory, earlier) = try progress(in: "\(standby.path)/.repl")
+    let isPlaced = try failing { () throws(StandbyError) in
+      earlier?.isPlaced(
+        point.reference, in: standby.catalog, isBetweenPoints: try standby.isBetweenPoints()) ?? false
+    }
+    if !isPlaced {
+      if let step = earlier?.step, step > .fenced {
+        throw .otherPoint(name, wanted: point.reference, started: standby.disksPoint)
+      }
+      try checkStartable(standby, choice, point, earlier)
     }
     try failing { () throws(StandbyError) in
-      if earlier == nil, case .success = standby.recovery {
-        try standby.checkStartable(takesChanged: choice.forces)
-      }
       try standby.fence(reason: "failover", point: point.reference)
       say("fenced: epoch \(standby.catalog.epoch), replication to this standby has ended")
-      // The files were placed for another point, if at all.
-      if isElsewhere { earlier = nil }
+      try standby.goTo(point.reference, takesChanged: choice.forces, note: say)
       // Once they are placed they are the running VM's, which changes them.
-      guard earlier == nil else { return }
-      try standby.goTo(point.reference, note: say)
+      if isPlaced { return }
       try standby.placeFiles(startable: true)
       say("recovery point \(point.reference) is in the disks, and the VMX is startable")
     }
-    let progress =
-      earlier ?? FailoverProgress(step: .fenced, registeredID: "", startedAt: time.wallTime())
+    let placed = FailoverProgress(
+      step: .fenced, registeredID: "", startedAt: time.wallTime(), point: point.reference)
+    let progress = isPlaced ? earlier ?? placed : placed
     do throws(IOError) { try progress.save(in: directory) } catch { throw .files("\(error)") }
     return FailoverHold(
       point: point.reference, epoch: standby.catalog.epoch, directory: directory, request: request,
       progress: progress)
+  }
+
+  /// Whatever can be found before anything is done for good.
+  private func checkStartable(
+    _ standby: Standby, _ choice: Choice, _ point: RecoveryPoint, _ earlier: FailoverProgress?
+  ) throws(FailoverError) {
+    guard case .success = standby.recovery else { return }
+    let catalog = standby.catalog
+    let found = try failing { () throws(StandbyError) in
+      try doubts(about: catalog) { (takesChanged) throws(StandbyError) in
+        try standby.checkStartable(point.reference, takesChanged: takesChanged)
+      }
+    }
+    let all = doubts(ofDevicesIn: catalog, earlier) + found
+    if !choice.forces, let refusal = refusal(SafeText.printable(catalog.displayName), all, of: point) {
+      throw refusal
+    }
   }
 
   /// The point that is asked for; else that of a failover before, else the newest.
@@ -182,9 +205,9 @@ public struct Failover: Sendable {
       + "recovery point; run \"repl-receiver adopt --verify\" while the primary is there to repair it"
   }
 
-  /// Why a fuzzy point is not taken by default; nil for other points, and when the failover has begun.
+  /// Why a fuzzy point is not taken by default; nil for other points, and when a failover to it has begun.
   private func fuzzyRefusal(of point: RecoveryPoint, in catalog: Catalog) -> String? {
-    guard point.label == .fuzzy, catalog.fence == nil else { return nil }
+    guard point.label == .fuzzy, catalog.fence?.point != point.reference else { return nil }
     let age = FailoverPlan.duration(time.wallTime().seconds(since: point.frozenAt))
     let sound = catalog.kept.last { $0.point.label != .fuzzy && !$0.isDamaged }.map(\.reference)
     let older = sound.map { "take the newest one that is not, with --point \($0); " } ?? ""
@@ -194,10 +217,6 @@ public struct Failover: Sendable {
       + "let the sender make a pass with the "
       + "VM powered off or with a freeze provider; when there is no such sender any more, take this point "
       + "with --accept-fuzzy and check its filesystems before use"
-  }
-
-  private func isBegun(_ target: StandbySearch.Found) throws(FailoverError) -> Bool {
-    try progress(in: "\(target.store.path)/\(target.summary.directory)/.repl").earlier != nil
   }
 
   private func progress(

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import ReplIO
 import ReplModel
+import ReplStandby
 
 /// How far a failover is, durably beside the standby: one that was interrupted goes on at its step.
 struct FailoverProgress: Codable {
@@ -21,6 +22,16 @@ struct FailoverProgress: Codable {
   /// What the register command printed.
   var registeredID: String
   var startedAt: WallTime
+  /// Whose files were placed; nil in what earlier versions wrote: then it is the promoted one.
+  var point: PointReference?
+
+  /// Whether the files of a point stand beside disks that hold it: from then on all of that is the VM's. Also
+  /// where the catalog is older than the failover, and says nothing of it.
+  func isPlaced(_ point: PointReference, in catalog: Catalog, isBetweenPoints: Bool) -> Bool {
+    if catalog.fence == nil { return true }
+    return (self.point ?? catalog.fence?.point) == point && !isBetweenPoints
+      && (catalog.held ?? catalog.newest?.reference) == point
+  }
 
   static func load(from directory: any StorageDirectory) throws(IOError) -> FailoverProgress? {
     guard try directory.contains(fileName) else { return nil }

@@ -36,7 +36,8 @@ struct FailoverCommand: AsyncParsableCommand {
   @Flag(
     help: ArgumentHelp(
       "Take a standby that is suspect or diverged: one whose disks may not be what replication wrote.",
-      discussion: "Asks for the age of its newest point, as the plan shows it."))
+      discussion: "Also goes to another point when the VM may have been started since the failover. Asks for "
+        + "the age of the point, as the plan shows it."))
   var force = false
 
   @Option(

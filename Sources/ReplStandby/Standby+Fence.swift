@@ -44,14 +44,16 @@ extension Standby {
     return try home.sources.require(hash, file)
   }
 
-  /// Throws, and names the file, when the point that the disks hold cannot be started: a disk file is not
-  /// there or not what the catalog says, or the files beside the disks cannot be made. Changes nothing.
-  /// `takesChanged`: also disks that somebody else wrote.
-  public func checkStartable(takesChanged: Bool = false) throws(StandbyError) {
-    guard let kept = catalog.heldPoint else { return }
+  /// Throws, and names the file, when a kept point (nil: the one that the disks hold) cannot be started: a
+  /// disk file is not there or not what the catalog says, the way to the point is not there, or the files
+  /// beside the disks cannot be made. Changes nothing. `takesChanged`: also disks that somebody else wrote.
+  public func checkStartable(
+    _ reference: PointReference? = nil, takesChanged: Bool = false
+  ) throws(StandbyError) {
+    guard let kept = reference.map({ catalog.kept($0) }) ?? catalog.heldPoint else { return }
     try StartCheck(
-      files: store.files, directory: home.directory, sources: home.sources, catalog: catalog,
-      point: kept.point, takesChanged: takesChanged, devices: store.options.devices
+      files: store.files, home: home, catalog: catalog, point: kept.point, takesChanged: takesChanged,
+      devices: store.options.devices
     ).run()
   }
 

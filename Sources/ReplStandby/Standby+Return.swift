@@ -5,29 +5,45 @@ extension Standby {
   /// Brings the disks of a fenced standby to another kept point, or back to the newest. What was in the disks
   /// is saved in a redo file first, so that the newest point is not lost. Cut off anywhere, it is done again.
   ///
-  /// Throws `.pointRefused` when the standby is not fenced or the point is not kept, and `.pointLost` when an
-  /// undo file is damaged: the disks are as they were then.
-  public func goTo(_ reference: PointReference, note: (String) -> Void = { _ in }) throws(StandbyError) {
+  /// Throws `.pointRefused` when the standby is not fenced or the point is not kept, `.pointLost` when an undo
+  /// file is damaged, and `.diverged` when somebody wrote the disks since they were brought to their point: a
+  /// VM that was started, most likely. The disks are as they were then. `takesChanged`: writes them all the
+  /// same; what the VM wrote elsewhere stays in between.
+  public func goTo(
+    _ reference: PointReference, takesChanged: Bool = false, note: (String) -> Void = { _ in }
+  ) throws(StandbyError) {
     guard catalog.fence != nil else {
       throw .pointRefused(detail: "only a standby that was fenced can go to another recovery point")
     }
     guard catalog.kept(reference) != nil, let newest = catalog.newest?.reference else {
       throw .pointRefused(detail: "recovery point \(reference) is not kept: see the list of points")
     }
-    // First of all durably, so that whoever goes on goes to the same point.
+    let isCutOff = try isBetweenPoints()
+    let isElsewhere = catalog.heldPoint?.reference != reference || isCutOff
+    // A step that was cut off has written the disks itself.
+    if isElsewhere, !isCutOff, !takesChanged { try checkLeft(for: try kept(reference)) }
+    // Durably before the first page, so that whoever goes on goes to the same point.
     if catalog.fence?.point != reference {
       try update { $0.fence = $0.fence?.replacing(point: reference) }
     }
-    let isCutOff = try hasMarker()
-    if catalog.heldPoint?.reference != reference || isCutOff {
-      // From wherever the disks are (a step may have been cut off) to the newest, then down.
-      try redoToNewest(newest, note)
-      if reference != newest { try goBack(to: reference, from: newest, note) }
-    }
+    guard isElsewhere else { return }
+    // From wherever the disks are (a step may have been cut off) to the newest, then down.
+    try redoToNewest(newest, note)
+    if reference != newest { try goBack(to: reference, from: newest, note) }
   }
 
-  private func hasMarker() throws(StandbyError) -> Bool {
+  /// Whether the disks are between two points: a step of ours was cut off.
+  public func isBetweenPoints() throws(StandbyError) -> Bool {
     try storing { () throws(IOError) in try home.directory.contains(StandbyLayout.settlingFile) }
+  }
+
+  /// Throws `.diverged` when a disk that going to a point writes is not as it was left.
+  private func checkLeft(for target: KeptPoint) throws(StandbyError) {
+    let members = newestMembers(besides: target.point.disks.map(\.disk))
+    for (disk, file) in try openDisks(members) {
+      guard let entry = catalog.disk(disk) else { continue }
+      try checkUntouched(entry, file)
+    }
   }
 
   // MARK: - Back to the newest
@@ -51,8 +67,7 @@ extension Standby {
       }
     }
     try UndoChain(target: newest, files: [redo]).apply(to: { files[$0] })
-    try finishReturn(files)
-    try update { $0.held = nil }
+    try finishReturn(files, held: nil)
     try removeMarker()
     try storing { () throws(IOError) in
       try home.points.removeFile(name)
@@ -84,8 +99,7 @@ extension Standby {
     for member in older {
       try storing { () throws(IOError) in try all[member.disk]?.truncate(to: member.grid.sizeBytes) }
     }
-    try finishReturn(all)
-    try update { $0.held = reference }
+    try finishReturn(all, held: reference)
     try removeMarker()
   }
 
@@ -117,8 +131,24 @@ extension Standby {
     return files
   }
 
-  private func finishReturn(_ files: [DiskID: any StorageFile]) throws(StandbyError) {
-    for file in files.values { try storing { () throws(IOError) in try file.sync() } }
+  /// The point that the disks hold and the files as they were left are noted at once: either alone would look
+  /// as if somebody else had written them.
+  private func finishReturn(
+    _ files: [DiskID: any StorageFile], held reference: PointReference?
+  ) throws(StandbyError) {
+    var left: [DiskID: FileGeneration] = [:]
+    for (disk, file) in files {
+      left[disk] = try storing { () throws(IOError) in
+        try file.syncWithTimes()
+        return try file.generation()
+      }
+    }
+    try update { catalog in
+      catalog.held = reference
+      for index in catalog.disks.indices {
+        if let mark = left[catalog.disks[index].disk] { catalog.disks[index].generation = mark }
+      }
+    }
   }
 
   private func writeMarker(of reference: PointReference) throws(StandbyError) {

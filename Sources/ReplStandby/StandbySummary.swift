@@ -61,16 +61,16 @@ extension StandbyStore {
     return remarks
   }
 
-  /// Throws, and names the file, when the point that a failover would start cannot be started. Needs no lock.
+  /// Throws, and names the file, when a point (nil: the newest) cannot be started. Needs no lock.
   /// `takesChanged`: also disks that somebody else wrote.
   public func checkStartable(
-    _ summary: StandbySummary, takesChanged: Bool = false
+    _ summary: StandbySummary, _ point: RecoveryPoint? = nil, takesChanged: Bool = false
   ) throws(StandbyError) {
-    guard let catalog = summary.catalog, let point = summary.newestPoint else { return }
+    guard let catalog = summary.catalog, let point = point ?? summary.newestPoint else { return }
     let home = try storing { () throws(IOError) in try StandbyHome.open(summary.directory, in: root) }
     do throws(StandbyError) {
       try StartCheck(
-        files: files, directory: home.directory, sources: home.sources, catalog: catalog, point: point,
+        files: files, home: home, catalog: catalog, point: point, settling: summary.pending,
         takesChanged: takesChanged, devices: options.devices
       ).run()
     } catch {
