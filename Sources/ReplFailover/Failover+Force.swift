@@ -61,6 +61,49 @@ extension Failover {
   }
 }
 
+/// A committed point that cannot be brought into the disks.
+extension Failover {
+  /// The newest point that a failover can take: into disks that somebody else wrote no point is settled.
+  func newest(of target: StandbySearch.Found) -> RecoveryPoint? {
+    leavesPending(target) ? target.catalog.newest : target.summary.newestPoint
+  }
+
+  func leavesPending(_ target: StandbySearch.Found) -> Bool {
+    target.summary.pending != nil && target.catalog.divergence != nil && target.catalog.newest != nil
+  }
+
+  /// What the plan says of it.
+  func doubts(ofPendingIn target: StandbySearch.Found) -> [String] {
+    guard leavesPending(target), let pending = target.summary.pending else { return [] }
+    return [
+      "recovery point \(pending.reference), frozen at \(pending.frozenAt), is committed and cannot be "
+        + "brought into the disks: it is left out"
+    ]
+  }
+
+  /// Throws unless the failure of the recovery is no reason against `point`: by force, where the plan showed
+  /// just this point, and while the disks are as it left them.
+  func checkUnsettled(
+    _ standby: Standby, _ choice: Choice, shown: PointReference?, _ point: PointReference
+  ) throws(FailoverError) {
+    guard case .failure(let error) = standby.recovery else { return }
+    let hasBegun: Bool
+    do throws(StandbyError) { hasBegun = try standby.hasBegunSettling() } catch { throw .standby(error) }
+    guard !hasBegun, let held = standby.disksPoint else { throw .standby(error) }
+    guard choice.forces, shown == point else {
+      throw .unsettled(SafeText.printable(standby.catalog.displayName), error, held: held)
+    }
+  }
+
+  /// What became of it, for people.
+  func journalsLeft(_ standby: Standby) throws(StandbyError) -> String? {
+    guard case .failure = standby.recovery else { return nil }
+    let paths = try standby.journalPaths()
+    guard !paths.isEmpty else { return nil }
+    return "left out, and kept as it is: \(paths.joined(separator: ", "))"
+  }
+}
+
 extension FailoverPlan {
   /// The words for what is lost, as an operator types them to force a failover.
   public var lossText: String { Self.duration(lossSeconds) }

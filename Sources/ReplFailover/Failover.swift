@@ -42,11 +42,11 @@ public struct Failover: Sendable {
     _ target: StandbySearch.Found, _ choice: Choice = Choice()
   ) throws(FailoverError) -> FailoverPlan {
     let catalog = target.catalog
-    guard let newest = target.summary.newestPoint else {
+    guard let newest = newest(of: target) else {
       throw .noRecoveryPoint(SafeText.printable(catalog.displayName))
     }
     let point = try chosenPoint(choice, catalog, newest: newest)
-    var doubts = doubts(about: catalog, point.reference)
+    var doubts = doubts(about: catalog, point.reference) + doubts(ofPendingIn: target)
     let earlier = try progress(in: "\(target.store.path)/\(target.summary.directory)/.repl").earlier
     let isPlaced = earlier?.isPlaced(
       point.reference, in: catalog, isBetweenPoints: target.summary.isSettling)
@@ -63,7 +63,8 @@ public struct Failover: Sendable {
       vm: catalog.vm, name: catalog.displayName, directory: values.directory, point: point.reference,
       frozenAt: point.frozenAt, label: point.label,
       newerPoint: point.reference == newest.reference ? nil : newest.reference,
-      lossSeconds: time.wallTime().seconds(since: point.frozenAt), isSettling: target.summary.isSettling,
+      lossSeconds: time.wallTime().seconds(since: point.frozenAt),
+      isSettling: target.summary.isSettling && !leavesPending(target),
       isFenced: catalog.fence != nil, divergence: catalog.fence == nil ? divergence(of: catalog) : nil,
       doubts: doubts,
       fuzzyRefusal: choice.acceptsFuzzy ? nil : fuzzyRefusal(of: point, in: catalog),
@@ -126,6 +127,11 @@ public struct Failover: Sendable {
     if !choice.acceptsFuzzy, let refusal = fuzzyRefusal(of: point, in: standby.catalog) {
       throw .fuzzyPoint(name, refusal)
     }
+    // What the plan showed, by what was known then.
+    let shown = try self.newest(of: target).map { (newest) throws(FailoverError) in
+      try chosenPoint(choice, target.catalog, newest: newest).reference
+    }
+    try checkUnsettled(standby, choice, shown: shown, point.reference)
     let (directory, earlier) = try progress(in: "\(standby.path)/.repl")
     let isPlaced = try failing { () throws(StandbyError) in
       earlier?.isPlaced(
@@ -138,8 +144,9 @@ public struct Failover: Sendable {
       try checkStartable(standby, choice, point, earlier)
     }
     try failing { () throws(StandbyError) in
-      try standby.fence(reason: "failover", point: point.reference)
+      try standby.fence(reason: "failover", point: point.reference, leavesUnsettled: choice.forces)
       say("fenced: epoch \(standby.catalog.epoch), replication to this standby has ended")
+      if let left = try journalsLeft(standby) { say(left) }
       try standby.goTo(point.reference, takesChanged: choice.forces, note: say)
       // Once they are placed they are the running VM's, which changes them.
       if isPlaced { return }
@@ -159,7 +166,6 @@ public struct Failover: Sendable {
   private func checkStartable(
     _ standby: Standby, _ choice: Choice, _ point: RecoveryPoint, _ earlier: FailoverProgress?
   ) throws(FailoverError) {
-    guard case .success = standby.recovery else { return }
     let catalog = standby.catalog
     let found = try failing { () throws(StandbyError) in
       try doubts(about: catalog) { (takesChanged) throws(StandbyError) in
@@ -202,7 +208,8 @@ public struct Failover: Sendable {
     let disk = catalog.disk(found.disk)?.dataName ?? "disk \(found.disk)"
     return "on \(found.at) \(disk)" + (found.page.map { ", page \($0)," } ?? "")
       + " was found not to be what replication wrote: \(SafeText.printable(found.detail)); its content is no "
-      + "recovery point; run \"repl-receiver adopt --verify\" while the primary is there to repair it"
+      + "recovery point; \"repl-receiver adopt \(catalog.vm) --verify\" tells what of it is right, also "
+      + "without the primary, and the next pass repairs the rest"
   }
 
   /// Why a fuzzy point is not taken by default; nil for other points, and when a failover to it has begun.

@@ -18,6 +18,8 @@ public enum FailoverError: ActionableError {
   case otherPoint(String, wanted: PointReference, started: PointReference?)
   /// The standby is suspect or diverged, and nobody said that it may be taken.
   case doubtful(String, String)
+  /// A committed point cannot be brought into the disks, which hold the one before it.
+  case unsettled(String, StandbyError, held: PointReference)
   case standby(StandbyError)
   case files(String)
   case commandRefused([String], String)
@@ -51,6 +53,10 @@ public enum FailoverError: ActionableError {
         + "the VM and read the other point with repl-receiver points mount"
     case .doubtful(let name, let why):
       "\(name) is not failed over: \(why). When there is no better copy, take it with --force"
+    case .unsettled(let name, let error, let held):
+      "\(name) is not failed over: a committed recovery point cannot be brought into its disks: \(error). "
+        + "The disks still hold recovery point \(held): when the cause cannot be mended, take that one with "
+        + "--point \(held) --force"
     case .standby(let error): "\(error)"
     case .files(let text): text
     case .commandRefused(let arguments, let why): "command \(Self.quoted(arguments)) is refused: \(why)"

@@ -28,9 +28,8 @@ struct FailoverProgress: Codable {
   /// Whether the files of a point stand beside disks that hold it: from then on all of that is the VM's. Also
   /// where the catalog is older than the failover, and says nothing of it.
   func isPlaced(_ point: PointReference, in catalog: Catalog, isBetweenPoints: Bool) -> Bool {
-    if catalog.fence == nil { return true }
-    return (self.point ?? catalog.fence?.point) == point && !isBetweenPoints
-      && (catalog.held ?? catalog.newest?.reference) == point
+    guard !isBetweenPoints, (catalog.held ?? catalog.newest?.reference) == point else { return false }
+    return catalog.fence == nil || (self.point ?? catalog.fence?.point) == point
   }
 
   static func load(from directory: any StorageDirectory) throws(IOError) -> FailoverProgress? {

@@ -36,8 +36,9 @@ struct FailoverCommand: AsyncParsableCommand {
   @Flag(
     help: ArgumentHelp(
       "Take a standby that is suspect or diverged: one whose disks may not be what replication wrote.",
-      discussion: "Also goes to another point when the VM may have been started since the failover. Asks for "
-        + "the age of the point, as the plan shows it."))
+      discussion: "Also the point before a committed one that cannot be brought into the disks, and another "
+        + "point when the VM may have been started since the failover. Asks for the age of the point, as the "
+        + "plan shows it."))
   var force = false
 
   @Option(
@@ -138,7 +139,7 @@ struct FailoverCommand: AsyncParsableCommand {
     case .noSuchVM, .ambiguousVM, .noSuchPoint: .usage
     case .unreadable: .badData
     case .notConfirmed, .noRecoveryPoint, .fuzzyPoint, .otherPoint, .doubtful: .refused
-    case .standby(let error): Failure.code(error)
+    case .standby(let error), .unsettled(_, let error, _): Failure.code(error)
     case .files: .inputOutput
     case .commandRefused: .config
     case .commandFailed, .commandKilled: .failed

@@ -4,8 +4,8 @@ import ReplModel
 /// What one journal file holds, found by reading all of it.
 struct JournalScan {
   let name: String
-  /// Stands behind the last verified record. Nil when not even the header is there: nothing in it was ever
-  /// synced.
+  /// Stands behind the last verified record. Nil when the file is of no use to anybody: not even its header
+  /// is there, so that nothing in it was ever synced, or it cannot be read and has no commit.
   let reader: RecordReader?
   let commit: CommitRecord?
   /// Where the commit record begins.
@@ -21,19 +21,27 @@ struct JournalScan {
       (self.reader, commit, commitOffsetBytes) = (nil, nil, 0)
       return
     }
-    var commit: CommitRecord?
+    do throws(StandbyError) {
+      (commit, commitOffsetBytes) = try Self.findCommit(in: reader)
+      self.reader = reader
+    } catch {
+      guard case .storage = error, try reader.endsWithoutCommit() else { throw error }
+      (self.reader, commit, commitOffsetBytes) = (nil, nil, 0)
+    }
+  }
+
+  private static func findCommit(in reader: RecordReader) throws(StandbyError) -> (CommitRecord?, Int64) {
     var offset: Int64 = 0
-    while commit == nil, let record = try reader.next() {
+    while let record = try reader.next() {
       offset = record.offsetBytes
-      commit = try Self.check(record, in: reader)
+      if let commit = try check(record, in: reader) { return (commit, offset) }
     }
-    if commit == nil, try reader.holdsCommitBehindEnd() {
+    if try reader.holdsCommitBehindEnd() {
       throw .journalDamaged(
-        path: file.path, detail: "the record at byte \(reader.endBytes) is gone, but a commit follows it")
+        path: reader.file.path,
+        detail: "the record at byte \(reader.endBytes) is gone, but a commit follows it")
     }
-    self.reader = reader
-    self.commit = commit
-    commitOffsetBytes = offset
+    return (nil, offset)
   }
 
   /// Checks that a record makes sense; the commit when it is one.

@@ -108,6 +108,24 @@ final class RecordReader {
     return false
   }
 
+  /// Whether it is certain that no commit follows the last verified record, by the heads alone: for a file
+  /// whose bodies cannot be read. Each head names the checksum of the one before, and the last record reaches
+  /// to the end of the file.
+  func endsWithoutCommit() throws(StandbyError) -> Bool {
+    let head = AlignedBuffer(byteCount: RecordFormat.recordHeaderBytes)
+    let size = try storing { () throws(IOError) in try file.currentSizeBytes() }
+    var (offset, sequence, before) = (endBytes, nextSequence, previous)
+    while offset < size {
+      guard offset + Int64(RecordFormat.recordHeaderBytes) <= size else { return false }
+      try storing { () throws(IOError) in try file.read(into: head.bytes, at: offset) }
+      guard case .record(let header) = RecordHeader.decode(head.readable), header.type != .commit,
+        header.identity == self.header.identity, header.sequence == sequence, header.previous == before
+      else { return false }
+      (offset, sequence, before) = (offset + Int64(header.fileBytes), sequence + 1, header.checksum)
+    }
+    return true
+  }
+
   /// The body of the commit, found by going from head to head: what stands between is not read. For looking
   /// at a journal that somebody else may be writing.
   func peekCommit() throws(StandbyError) -> [UInt8]? {

@@ -7,11 +7,16 @@ extension Standby {
   ///
   /// `point` is the one that is promoted, nil the newest; durable with the fence, so that a failover that is
   /// cut off goes on to the same point. Throws the failure of the recovery when a committed point could not
-  /// be brought into the disks.
-  public func fence(reason: String, point: PointReference? = nil) throws(StandbyError) {
+  /// be brought into the disks. `leavesUnsettled`: not while the disks are as the newest point of the catalog
+  /// left them; the committed point then stays in its journal for good.
+  public func fence(
+    reason: String, point: PointReference? = nil, leavesUnsettled: Bool = false
+  ) throws(StandbyError) {
     // Written again: that the fence can be read does not say that it was durable before a crash.
     if catalog.fence != nil { return try update { _ in } }
-    if case .failure(let error) = recovery { throw error }
+    if case .failure(let error) = recovery {
+      guard leavesUnsettled, try !hasBegunSettling() else { throw error }
+    }
     let (now, epoch) = (store.time.wallTime(), Epoch(catalog.epoch.value + 1))
     let point = point ?? catalog.newest?.reference
     if let point, catalog.kept(point) == nil {
@@ -25,6 +30,20 @@ extension Standby {
       throw .catalogDamaged(path: home.privateDirectory.path, detail: "the fence does not read back")
     }
     noteFence()
+  }
+
+  /// Whether a point that is not in the catalog may be in the disks, in part: the way back from it is sealed.
+  public func hasBegunSettling() throws(StandbyError) -> Bool {
+    if try isBetweenPoints() { return true }
+    guard let newest = catalog.newest?.reference else { return false }
+    return try storing { () throws(IOError) in
+      try home.points.contains(StandbyLayout.undo(backTo: newest))
+    }
+  }
+
+  /// Paths of the journals that are here, for messages.
+  public func journalPaths() throws(StandbyError) -> [String] {
+    try journalNames().map { "\(home.journals.path)/\($0)" }
   }
 
   /// Writes the files beside the disks anew for the point that the disks hold; `startable` at failover.

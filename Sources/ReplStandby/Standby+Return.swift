@@ -5,10 +5,10 @@ extension Standby {
   /// Brings the disks of a fenced standby to another kept point, or back to the newest. What was in the disks
   /// is saved in a redo file first, so that the newest point is not lost. Cut off anywhere, it is done again.
   ///
-  /// Throws `.pointRefused` when the standby is not fenced or the point is not kept, `.pointLost` when an undo
-  /// file is damaged, and `.diverged` when somebody wrote the disks since they were brought to their point: a
-  /// VM that was started, most likely. The disks are as they were then. `takesChanged`: writes them all the
-  /// same; what the VM wrote elsewhere stays in between.
+  /// Throws `.pointRefused` when the standby is not fenced or the point is not kept, `.pointLost` when an
+  /// undo file is damaged, and `.diverged` when somebody wrote the disks since they were brought to their
+  /// point: a VM that was started, most likely. The disks are as they were then. `takesChanged`: writes them
+  /// all the same; what the VM wrote elsewhere stays in between.
   public func goTo(
     _ reference: PointReference, takesChanged: Bool = false, note: (String) -> Void = { _ in }
   ) throws(StandbyError) {
@@ -103,8 +103,8 @@ extension Standby {
     try removeMarker()
   }
 
-  /// The disks of the newest point, and of `others` those that it has not: what is in those belongs to the way
-  /// back as well. As the disks are while they hold the newest point.
+  /// The disks of the newest point, and of `others` those that it has not: what is in those belongs to the
+  /// way back as well. As the disks are while they hold the newest point.
   private func newestMembers(besides others: [DiskID]) -> [CatalogDisk] {
     let members = catalog.kept.last.map { catalog.disks(of: $0) } ?? []
     let known = Set(members.map(\.disk))

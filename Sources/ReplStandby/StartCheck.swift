@@ -85,8 +85,8 @@ struct StartCheck {
     }
   }
 
-  /// Those that a disk may have: settling may make it larger, and on the way to another point it may have that
-  /// of any.
+  /// Those that a disk may have: settling may make it larger, and on the way to another point it may have
+  /// that of any.
   private func sizes(of disk: CatalogDisk) -> Set<Int64> {
     var points = settling.map { [$0] } ?? []
     if catalog.fence != nil { points += catalog.points }

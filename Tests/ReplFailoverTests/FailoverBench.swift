@@ -72,8 +72,8 @@ final class FailoverBench {
 
   // MARK: - Passes
 
-  /// A pass in which the disk gets `pages` filled with a byte each, and its VMX a line of its own. Answers its
-  /// standby; not settled with `settles` off.
+  /// A pass in which the disk gets `pages` filled with a byte each, and its VMX a line of its own. It is not
+  /// settled with `settles` off.
   @discardableResult
   func replicate(
     _ pages: [Int: UInt8], pageCount: Int = 8, label: PointLabel = .crashConsistent, settles: Bool = true
@@ -98,8 +98,8 @@ final class FailoverBench {
     let pass = try standby.beginPass(
       PassOffer(
         vm: Self.vm, displayName: "web01", owner: "primary", pass: .random(),
-        frozenAt: WallTime(millisecondsSince1970: 1_799_999_400_000 + Int64(number)), label: label, epoch: nil,
-        disks: [disk], vmxHash: SHA256Hasher.hash(vmx), nvramHash: nil))
+        frozenAt: WallTime(millisecondsSince1970: 1_799_999_400_000 + Int64(number)), label: label,
+        epoch: nil, disks: [disk], vmxHash: SHA256Hasher.hash(vmx), nvramHash: nil))
     try pass.append(.vmx, vmx)
     for page in pages.keys.sorted() { try append(page, to: pass) }
     let root = try pass.digestView(disk: 0).root()

@@ -70,8 +70,8 @@ final class BadRange: Sendable {
   }
 }
 
-/// A directory in which files of one name, the first disk's unless said otherwise, have a range that cannot be
-/// read.
+/// A directory in which files of one name, the first disk's unless said otherwise, have a range that cannot
+/// be read.
 final class BadDirectory: StorageDirectory {
   private let inner: any StorageDirectory
   private let bad: BadRange
