@@ -50,11 +50,12 @@ public final class NightlyVerification: Sendable {
     while !isStopped {
       // A store that was missing may be there now.
       for (name, store) in service.stores where threads[name] == nil {
-        running.withLock { $0 += 1 }
-        threads[name] = NamedThread.start("verify-store") { [self] in
+        // Where there is no thread for it, there may be one at the next look.
+        threads[name] = try? NamedThread.tryStart("verify-store") { [self] in
           run(store)
           running.withLock { $0 -= 1 }
         }
+        if threads[name] != nil { running.withLock { $0 += 1 } }
       }
       pause()
     }

@@ -22,18 +22,25 @@ final class SessionEnding: Sendable {
   /// Returns at once. `tell` tells the peer where no other thread is sending; `cut` ends the connection, nil
   /// where somebody else does.
   func begin(tell: @escaping @Sendable () -> Void, cut: (@Sendable () -> Void)?) {
-    state.withLock { state in
-      guard !state.isStopping, !state.isOver else { return }
+    let areStarted = state.withLock { state in
+      guard !state.isStopping, !state.isOver else { return true }
       state.isStopping = true
-      // A thread of its own: the peer may be one that takes nothing.
-      state.threads = [NamedThread.start("stop-tell", state.stopSending ?? tell)]
-      guard let cut else { return }
-      let cutting = NamedThread.start("stop-cut") { [self] in
-        let hasEnded: Bool? = self.state.wait(seconds: Self.graceSeconds) { $0.isOver ? true : nil }
-        if hasEnded == nil { cut() }
+      do throws(IOError) {
+        // A thread of its own: the peer may be one that takes nothing.
+        state.threads = [try NamedThread.tryStart("stop-tell", state.stopSending ?? tell)]
+        guard let cut else { return true }
+        let cutting = try NamedThread.tryStart("stop-cut") { [self] in
+          let hasEnded: Bool? = self.state.wait(seconds: Self.graceSeconds) { $0.isOver ? true : nil }
+          if hasEnded == nil { cut() }
+        }
+        state.threads.append(cutting)
+        return true
+      } catch {
+        return false
       }
-      state.threads.append(cutting)
     }
+    // Without a thread to wait with, the peer takes the end for a fault of the connection, and comes again.
+    if !areStarted { cut?() }
   }
 
   /// Runs `body`, whose thread sends data and tells the peer itself once `stop` has made it end.
