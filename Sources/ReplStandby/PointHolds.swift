@@ -38,7 +38,7 @@ struct PointHolds {
     return pins
   }
 
-  /// Points that somebody reads now. A hold whose reader ended is taken away.
+  /// Points that somebody reads now. A hold whose reader ended is taken away. Call with the lock.
   func held() throws(StandbyError) -> Set<PointReference> {
     var held: Set<PointReference> = []
     for name in try storing({ () throws(IOError) in try points.entryNames() }) {

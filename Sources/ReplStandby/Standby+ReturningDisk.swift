@@ -5,7 +5,11 @@ import ReplModel
 extension Standby {
   /// Whether the first copy of a disk can begin: no point that must stay needs what is there of it.
   public func mayBegin(_ offered: PassOffer.Disk) throws(StandbyError) -> Bool {
-    try retentionPlan().protected(among: pointsEnded(by: [offered])).isEmpty
+    let ending = pointsEnded(by: [offered])
+    if ending.isEmpty { return true }
+    let lock = try holds.lock()
+    defer { withExtendedLifetime(lock) {} }
+    return try retentionPlan().protected(among: ending).isEmpty
   }
 
   /// Older points that end when these disks get their first copy. The newest is never one of them.
