@@ -1,6 +1,7 @@
 import FoundationEssentials
 import ReplIO
 import ReplModel
+import Synchronization
 
 /// The freezes that are not yet undone, one small file each, replaced atomically: `<tag>.json`. Beside it
 /// `<tag>.lock`, which the process that holds the freeze has locked while it lives.
@@ -14,6 +15,17 @@ final class FreezeLedger: Sendable {
   private let directory: any StorageDirectory
   /// Eight hex digits that no other sender has; part of every tag.
   let installation: String
+  /// Whose the records are, as far as this process has written or read them: with many records, clones that
+  /// are kept above all, reading each at every freeze takes longer than the freezes.
+  private let owners = Mutex<[FreezeTag: Owner]>([:])
+
+  /// The VM that was frozen, and where it was.
+  struct Owner: Sendable, Hashable {
+    let vm: VMID
+    let vmxPath: String
+
+    init(_ record: FreezeRecord) { (vm, vmxPath) = (record.vm, record.vmxPath) }
+  }
 
   init(directory: any StorageDirectory) throws(IOError) {
     self.directory = directory
@@ -68,13 +80,17 @@ final class FreezeLedger: Sendable {
     /// Durable when it returns. A record that owes nothing any more is removed.
     func write(_ record: FreezeRecord) throws(IOError) {
       let name = tag.description + recordSuffix
-      if !record.isSettled { return try ledger.directory.replaceFile(name, with: try encode(record)) }
+      guard record.isSettled else {
+        try ledger.directory.replaceFile(name, with: try encode(record))
+        return ledger.owners.withLock { $0[tag] = Owner(record) }
+      }
       try forget()
     }
 
     /// Removes the record and the lock file, when there are any: a freeze that owes nothing is written more
     /// than once.
     func forget() throws(IOError) {
+      ledger.owners.withLock { _ = $0.removeValue(forKey: tag) }
       for name in [tag.description + recordSuffix, tag.description + lockSuffix]
       where try ledger.directory.contains(name) {
         try ledger.directory.removeFile(name)
@@ -94,9 +110,19 @@ final class FreezeLedger: Sendable {
 
   /// What the ledger holds, by tag; nobody is asked who holds it.
   func tags() throws(IOError) -> [FreezeTag] {
-    try directory.entryNames().compactMap { name in
+    let tags = try directory.entryNames().compactMap { name in
       name.hasSuffix(Self.recordSuffix) ? FreezeTag(name.dropLast(Self.recordSuffix.utf8.count)) : nil
     }
+    // Another process may have undone some.
+    let there = Set(tags)
+    owners.withLock { owners in owners = owners.filter { there.contains($0.key) } }
+    return tags
+  }
+
+  /// Whose the record is. Reads it only when this process did not do so before.
+  func owner(of tag: FreezeTag) throws(IOError) -> Owner {
+    if let known = owners.withLock({ $0[tag] }) { return known }
+    return Owner(try read(tag))
   }
 
   func contains(_ tag: FreezeTag) throws(IOError) -> Bool {
@@ -116,6 +142,7 @@ final class FreezeLedger: Sendable {
         .damaged, "read", path: "\(directory.path)/\(name)",
         detail: "version \(record.version) of \(SafeText.printable(record.tag)): another version wrote it")
     }
+    owners.withLock { $0[tag] = Owner(record) }
     return record
   }
 

@@ -75,7 +75,11 @@ extension ViewFreezer {
     guard !tags.isEmpty else { return [] }
     // A VMX that cannot be read is the freeze's to report; until then the VM is known by its path.
     let vm = (try? ViewIdentity.read(vmxPath: request.vmxPath))?.vm
-    return tags.flatMap { undo($0, [request], onlyOf: Subject(vmxPath: request.vmxPath, vm: vm), report) }
+    let subject = Subject(vmxPath: request.vmxPath, vm: vm)
+    return tags.filter { tag in
+      // What cannot be read is nobody's here, and was reported at the start as a matter of all VMs.
+      (try? ledger.owner(of: tag)).map(subject.isOf) ?? false
+    }.flatMap { undo($0, [request], onlyOf: subject, report) }
   }
 
   func undo(
@@ -84,7 +88,6 @@ extension ViewFreezer {
   ) -> [Undone] {
     do throws(IOError) {
       if let subject {
-        if try ledger.contains(tag), try !subject.isOf(ledger.read(tag)) { return [] }
         guard swept.wait(seconds: Self.sweepPatienceSeconds, { $0.contains(tag) ? nil : true }) != nil else {
           return [busy(tag, subject.vmxPath)]
         }
@@ -130,8 +133,8 @@ extension ViewFreezer {
 
     /// Also when it had another path then, and not when another VM had this path. Looks at no file: those of
     /// another VM may lie on a storage that does not answer.
-    func isOf(_ record: FreezeRecord) -> Bool {
-      vm.map { $0 == record.vm } ?? (record.vmxPath == vmxPath)
+    func isOf(_ owner: FreezeLedger.Owner) -> Bool {
+      vm.map { $0 == owner.vm } ?? (owner.vmxPath == vmxPath)
     }
   }
 

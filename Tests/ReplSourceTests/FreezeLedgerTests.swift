@@ -125,8 +125,28 @@ import Testing
     #expect(reports.map(\.isRemoved) == [false])
     #expect(reports.first?.text.contains("by hand") == true)
     #expect(lab.records == ["\(tag).json"])
-    // It does not keep the VM from being frozen.
+    // It does not keep the VM from being frozen, and is not held against it: it may be any VM's.
+    lab.events.withLock { $0 = [] }
     _ = try await lab.release(try await lab.take(try settings(lab)))
+    #expect(!lab.events.withLock { $0 }.contains { $0.level != .info })
+    #expect(lab.records == ["\(tag).json"])
+  }
+
+  @Test("whose a record is is known without reading it again, until it is gone")
+  func owners() throws {
+    let lab = try FreezeLab()
+    let directory = try PosixDirectory(path: "\(lab.folder.path)/state")
+    let (ledger, other) = (lab.freezer.ledger, try FreezeLedger(directory: directory))
+    try crashAfterPreFreeze(lab, ledger)
+    let tag = try lab.tag()
+    let record = try other.read(tag)
+    try lab.folder.write("state/\(tag).json", Array("{".utf8))
+    for one in [ledger, other] { #expect(try one.owner(of: tag) == FreezeLedger.Owner(record)) }
+    #expect(throws: IOError.self) { try FreezeLedger(directory: directory).owner(of: tag) }
+    try #require(try ledger.claim(tag)).forget()
+    #expect(throws: IOError.self) { try ledger.owner(of: tag) }
+    #expect(try other.tags() == [])
+    #expect(throws: IOError.self) { try other.owner(of: tag) }
   }
 
   @Test("stray locks and half-written records are removed at the start; the installation stays the same")
