@@ -25,6 +25,12 @@ extension SenderConfigSchema {
         "belongs to hints from command, and these are from \(from): remove it, or change \"from\"")
       return nil
     }
+    if from == "none", let entry = scope.entries.first(where: { $0.key == "audit_days" }) {
+      reader.problem(
+        at: entry.keyPosition, entry.value.name,
+        "belongs to hints, and here are none: remove it, or change \"from\"")
+      return nil
+    }
     if let freeze, let why = Self.whyNot(from, freeze.provider) {
       reader.problem(fromNode, why)
       return nil
