@@ -61,7 +61,8 @@ public struct IOError: ActionableError, Hashable {
     case .unexpectedEnd: text += ": the file ends too early"
     case .damaged: text += ": the content is damaged"
     case .refusedName: text += ": the name is not allowed here"
-    case .wrongFileType: text += ": not a plain file with one name"
+    case .wrongFileType:
+      text += detail == nil ? ": it is no plain file" : ": it is not of the kind that belongs here"
     case .limit: text += ": over the limit"
     }
     if let detail { text += ": \(detail)" }

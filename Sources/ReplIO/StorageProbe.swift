@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import ReplModel
+import Synchronization
 
 /// Finds out what a storage really does: everything is done once, in a hidden folder that is removed again,
 /// and read back.
@@ -15,14 +16,19 @@ public struct StorageProbe {
   private static let syncSeconds = 2.0
   private static let dataBytes = 1 << 20
 
+  /// Folders of probes that run in this process now.
+  private static let running = Mutex<Set<String>>([])
+
   let folder: PosixDirectory
   private let pattern: AlignedBuffer
 
   /// Probes the storage that holds `directory`.
   public static func run(in directory: PosixDirectory) throws(IOError) -> StorageTraits {
     try removeLeftovers(in: directory)
-    let name = "\(folderPrefix)\(getpid())"
-    // Made new for each: two threads of one process wait for each other nowhere else.
+    // One of its own for each: threads of one process may probe one storage at once.
+    let name = "\(folderPrefix)\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    running.withLock { _ = $0.insert(name) }
+    defer { running.withLock { _ = $0.remove(name) } }
     guard let folder = try directory.createDirectory(name) as? PosixDirectory else {
       throw IOError(.wrongFileType, "probe", path: directory.path)
     }
@@ -34,11 +40,15 @@ public struct StorageProbe {
     return try result.get()
   }
 
-  /// Of probes whose process is gone, and our own.
+  /// Of probes whose process is gone, also of one that had our number.
   private static func removeLeftovers(in directory: PosixDirectory) throws(IOError) {
     for name in try directory.entryNames() where name.hasPrefix(folderPrefix) {
-      guard let process = pid_t(name.dropFirst(folderPrefix.count)) else { continue }
-      if process != getpid(), kill(process, 0) == 0 || errno == EPERM { continue }
+      guard let process = pid_t(name.dropFirst(folderPrefix.count).prefix { $0 != "-" }) else { continue }
+      if process == getpid() {
+        if running.withLock({ $0.contains(name) }) { continue }
+      } else if kill(process, 0) == 0 || errno == EPERM {
+        continue
+      }
       try remove(name, in: directory)
     }
   }

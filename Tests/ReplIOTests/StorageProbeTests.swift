@@ -31,6 +31,24 @@ import Testing
     #expect(try directory.entryNames() == [alive])
   }
 
+  @Test("probes of one storage at once do not take away what the others work with")
+  func together() async throws {
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    // Of a killed process that had our number.
+    let old = try #require(
+      try directory.createDirectory(".repl-probe-\(getpid())-1") as? PosixDirectory)
+    _ = try old.openFile("data", .createNew)
+    try await withThrowingTaskGroup(of: StorageTraits.self) { group in
+      for index in 0..<3 {
+        group.addTask { [directory] in
+          try await NamedThread.run("probe-\(index)") { try StorageProbe.run(in: directory) }
+        }
+      }
+      for try await traits in group { #expect(traits.obstacles.isEmpty, "\(traits)") }
+    }
+    #expect(try directory.entryNames() == [])
+  }
+
   @Test("a folder that was seen not to punch rightly gets zeros, also for files of folders beneath it")
   func zeros() throws {
     defer { try? FileManager.default.removeItem(atPath: path) }
