@@ -80,15 +80,6 @@ public final class DigestDelta: DigestView {
     }
   }
 
-  /// Whether the delta has its own version of a leaf.
-  public func holdsLeaf(_ leaf: Int64) -> Bool {
-    guard leaf >= 0, leaf < format.grid.leafCount else { return false }
-    return held.withLock { $0.touched[0].contains(leaf) }
-  }
-
-  /// How many leaves the delta has its own version of.
-  public var heldLeafCount: Int64 { held.withLock { $0.touched[0].setCount } }
-
   /// Replaces one leaf. `digests` holds 256 entries, or as many as the leaf has pages.
   public func writeLeaf(
     _ leaf: Int64, _ digests: UnsafeBufferPointer<PageDigest>

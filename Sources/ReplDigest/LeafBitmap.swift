@@ -20,7 +20,6 @@ struct LeafBitmap: Sendable, Equatable {
     if used != 0, words.last! >> UInt64(used) != 0 { return nil }
   }
 
-  var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
   var setCount: Int64 { words.reduce(0) { $0 + Int64($1.nonzeroBitCount) } }
 
   func contains(_ index: Int64) -> Bool { words[Int(index / 64)] >> UInt64(index % 64) & 1 == 1 }

@@ -26,6 +26,7 @@ public final class AlignedBuffer: @unchecked Sendable {
     munmap(all + before + rounded, page - before)
     // A wish: without it pages of 4 KiB do as well.
     madvise(all + before, rounded, MADV_HUGEPAGE)
+    Self.keepFromChildren(all + before, rounded)
     mappedLength = rounded
     bytes = UnsafeMutableRawBufferPointer(start: all + before, count: byteCount)
   }
@@ -38,9 +39,15 @@ public final class AlignedBuffer: @unchecked Sendable {
       ? mmap(nil, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
       : aligned_alloc(4096, rounded)
     guard let base, base != MAP_FAILED else { fatalError("out of memory: \(rounded) bytes") }
-    if !isMapped { memset(base, 0, rounded) }
+    if isMapped { Self.keepFromChildren(base, rounded) } else { memset(base, 0, rounded) }
     mappedLength = isMapped ? rounded : nil
     bytes = UnsafeMutableRawBufferPointer(start: base, count: byteCount)
+  }
+
+  /// A device may be writing into it directly while a hook is started: after a fork one of the two processes
+  /// would have another page, and the bytes would come to the wrong one.
+  private static func keepFromChildren(_ base: UnsafeMutableRawPointer, _ byteCount: Int) {
+    madvise(base, byteCount, MADV_DONTFORK)
   }
 
   deinit {

@@ -104,13 +104,6 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     return (pushWaits.total(until: now), popWaits.total(until: now))
   }
 
-  /// An element if one is there now.
-  public func tryPop() -> Element? {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    return removeFirst()
-  }
-
   /// Takes nothing more; what is queued can still be had.
   public func close() { end(dropping: false) }
   /// Takes nothing more and drops what is queued.

@@ -134,7 +134,7 @@ struct ReflinkProvider: FreezeProvider {
     var before: [FileStatus] = []
     for file in files { before.append(try look(file)) }
     let began = time.monotonicNanoseconds()
-    for index in files.indices { try clone(index, before[index], tag, directories[folders[index]].clones) }
+    for index in files.indices { try clone(index, tag, directories[folders[index]].clones) }
     cloneSeconds += Double(time.monotonicNanoseconds() - began) / 1e9
     var changed: [String] = []
     for (file, then) in zip(files, before) {
@@ -153,7 +153,7 @@ struct ReflinkProvider: FreezeProvider {
   }
 
   private func clone(
-    _ index: Int, _ then: FileStatus, _ tag: FreezeTag, _ directory: PosixDirectory
+    _ index: Int, _ tag: FreezeTag, _ directory: PosixDirectory
   ) throws(SourceError) {
     do throws(IOError) {
       let source = try files[index].reopened()

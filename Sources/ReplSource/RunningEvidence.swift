@@ -76,8 +76,3 @@ struct RunningEvidence {
     return ", held by process \(SafeText.printable(words[1], limit: 64)): remove it if that host crashed"
   }
 }
-
-extension SourceFolder {
-  /// A lock or swap file that only a running VM has.
-  func runningEvidence() throws(SourceError) -> String? { try RunningEvidence(folder: self).inFolder() }
-}

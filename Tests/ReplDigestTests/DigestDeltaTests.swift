@@ -27,8 +27,7 @@ import Testing
       #expect(try delta.root() == model.root(), "seed \(seed) step \(step)")
     }
     #expect(try ModelMap(reading: delta) == model, "seed \(seed)")
-    #expect(delta.heldLeafCount == Int64(changed.count))
-    for leaf in -1...model.format.grid.leafCount { #expect(delta.holdsLeaf(leaf) == changed.contains(leaf)) }
+    #expect(Fixture.heldLeaves(of: delta) == changed.sorted())
     for (index, expected) in model.levels().enumerated() {
       let first = max(0, expected.count - 256)
       let found = try delta.nodes(level: index + 1, first: Int64(first), count: expected.count - first)

@@ -91,6 +91,13 @@ struct ModelMap: Equatable {
 }
 
 enum Fixture {
+  /// The leaves that a delta has its own version of, in order.
+  static func heldLeaves(of delta: DigestDelta) -> [Int64] {
+    var found: [Int64] = []
+    while let leaf = delta.heldLeaf(atOrAfter: (found.last ?? -1) + 1) { found.append(leaf) }
+    return found
+  }
+
   static func format(pages: Int64, pageSize: Int = 4096, lastPageBytes: Int64 = 1) -> DigestMapFormat {
     let size = (pages - 1) * Int64(pageSize) + lastPageBytes
     return DigestMapFormat(

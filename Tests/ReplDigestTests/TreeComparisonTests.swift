@@ -62,7 +62,7 @@ import Testing
     #expect(try ModelMap(reading: parts.delta) == theirs, name)
     let differing = (0..<ours.format.grid.leafCount).filter { ours.leaf($0) != theirs.leaf($0) }
     // Every differing leaf lands in the delta; those that are zero at the peer need not travel.
-    #expect(parts.delta.heldLeafCount == Int64(differing.count), name)
+    #expect(Fixture.heldLeaves(of: parts.delta) == differing, name)
     #expect(comparison.fetchedLeaves == Int64(differing.filter { !theirs.isZeroLeaf($0) }.count), name)
     #expect((requests == 0) == (ours == theirs), name)
   }
