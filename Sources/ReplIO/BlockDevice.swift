@@ -22,8 +22,8 @@ public struct BlockDevice: Sendable {
   public var path: String { file.path }
 
   /// Opens a device by a path from the operator. `isWritable`: for reading and writing, and
-  /// exclusively: fails with EBUSY while it is mounted, part of a volume group or RAID, or opened like this by
-  /// anybody else.
+  /// exclusively: fails with EBUSY while it is mounted, part of a volume group or RAID, or opened like this
+  /// by anybody else.
   public static func open(_ path: String, isWritable: Bool) throws(IOError) -> BlockDevice {
     let flags = isWritable ? O_RDWR | O_EXCL : O_RDONLY
     let descriptor = Glibc.open(path, flags | O_CLOEXEC | O_NONBLOCK)

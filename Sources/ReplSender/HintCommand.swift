@@ -20,7 +20,7 @@ struct HintTrustCommand: AsyncParsableCommand {
     discussion: """
       A hint that called changed bytes unchanged is not used again for its disk: every pass reads all of it,
       which is right and slow. See first what was wrong with its source: the command, the clock, the storage.
-      The same goes for a storage that called bytes a hole that hold something: holes of the disk are read, too.
+      The same goes for a storage that called bytes a hole that hold something: then holes are read as well.
       The VM's next pass goes by hints and holes again. A running daemon notices by itself.
       """)
 

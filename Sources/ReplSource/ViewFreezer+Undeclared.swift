@@ -39,9 +39,9 @@ extension ViewFreezer {
     var places = [FreezeRecord.CloneFolder(root: folder.directory.path, name: "", inode: 0)]
     guard case .reflink = request.freeze.provider else { return places }
     // Disks that cannot be opened are the next freeze's to report.
-    guard let vmx = try? folder.readVMX(),
-      let disks = try? folder.openDisks(vmx, request, opening: request.opening)
-    else { return places }
+    guard let disks = try? folder.openDisks(try folder.readVMX(), request, opening: request.opening) else {
+      return places
+    }
     for file in disks.images.flatMap(\.files) where !file.status.isBlockDevice {
       let (root, name) = CloneFolder.place(of: file.place)
       let place = FreezeRecord.CloneFolder(root: root, name: name, inode: 0)

@@ -63,11 +63,11 @@ extension EndToEnd {
       let second = try timedPass(lab)
       let hint = try #require(second.status.hint?.disks.first)
       #expect(hint.refusal == nil && second.status.hint?.contradictions == 0, "seed \(seed), \(hint)")
-      // A leaf a page, the least share of the audit, and of each what the disk holds.
-      #expect(second.read <= 102 << 20 && second.status.lastPass?.changedBytes == 100 * 4096, "seed \(seed)")
+      // A leaf a page, the least share of the audit, of each what the disk holds, and the share of its holes.
+      #expect(second.read <= 110 << 20 && second.status.lastPass?.changedBytes == 100 * 4096, "seed \(seed)")
       try lab.expectIdentical("seed \(seed)")
       let third = try timedPass(lab)
-      #expect(third.read <= 2 << 20 && third.status.lastPass?.changedBytes == 0, "seed \(seed)")
+      #expect(third.read <= 10 << 20 && third.status.lastPass?.changedBytes == 0, "seed \(seed)")
       let clones = try kept(lab)
       #expect(clones.count == 1 && third.status.lastFreeze?.cloneSeconds != nil)
       #expect(third.status.hint?.keptSince != nil)
