@@ -181,8 +181,8 @@ public final class ViewHints: Sendable {
       throw IOError(
         .damaged, "trust", path: "hint",
         detail:
-          "what was said of it was found wrong at \(entry.at), at byte \(entry.offset): see that its source is "
-          + "in order, then run `repl-sender hint trust`")
+          "what was said of it was found wrong at \(entry.at), at byte \(entry.offset): see that its source "
+          + "is in order, then run `repl-sender hint trust`")
     } catch { throw HintRefusal(error.detail ?? "\(error)") }
   }
 
