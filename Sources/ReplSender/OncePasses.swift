@@ -87,8 +87,13 @@ struct OncePasses {
     if let left = status.leftovers, left != status.lastFailure?.cause {
       complain("\(name): left behind: \(left)")
     }
-    let isNotGreen = ["freeze", "settle", "seed", "prove"].contains(status.lastFailure?.phase)
-    return isNotGreen || status.leftovers != nil ? [.failed] : []
+    return isGreen(status) ? [] : [.failed]
+  }
+
+  /// Of a VM whose pass has committed.
+  static func isGreen(_ status: VMStatus) -> Bool {
+    let phases = ["freeze", "settle", "seed", "prove"]
+    return status.leftovers == nil && status.lastFailure.map { !phases.contains($0.phase) } ?? true
   }
 
   private func unknown(_ name: String) -> any Error {

@@ -33,10 +33,10 @@ import Testing
 
   @Test("what may pass is tried again, what does not is thrown at once, and the time is limited")
   func tries() async throws {
-    let (value, tries) = try await wait(seconds: 60, mayPass: true, failures: 3)
+    let (value, tries) = try await wait(seconds: 600, mayPass: true, failures: 3)
     #expect(value == 7 && tries == 4)
     await #expect(throws: Trouble(mayPass: false)) {
-      _ = try await wait(seconds: 60, mayPass: false, failures: 3)
+      _ = try await wait(seconds: 600, mayPass: false, failures: 3)
     }
     await #expect(throws: Trouble(mayPass: true)) {
       _ = try await wait(seconds: 0.2, mayPass: true, failures: .max)
@@ -49,7 +49,7 @@ import Testing
     let document = StatusSamples.document
     let first = try await StatusServer.start(on: address, health: { .ok }, provide: { document })
     let taken = NetworkAddress(host: "127.0.0.1", port: first.port)
-    let patience = ListenPatience(logger: logger, seconds: 60, pauseSeconds: 0.01)
+    let patience = ListenPatience(logger: logger, seconds: 600, pauseSeconds: 0.01)
     async let second = StatusServer.start(
       on: taken, patience: patience, health: { .ok }, provide: { document })
     await first.stop()
