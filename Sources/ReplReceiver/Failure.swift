@@ -38,6 +38,7 @@ enum Failure {
     case let error as StatusClientError: exit(.peerUnavailable, "\(error)")
     case let error as StatusServerError: exit(error.mayPass ? .temporary : .config, "\(error)")
     case let error as StatusJSONError: exit(.badData, "\(error)")
+    case let error as NotConfirmed: exit(.refused, "\(error)")
     case let error as FailoverError: exit(FailoverCommand.exitCode(error), "\(error)")
     case let error as StandbyError: exit(code(error), "\(error)")
     case let error as IOError: exit(.inputOutput, "\(error)")

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import ReplIO
 import ReplModel
 import ReplService
@@ -90,10 +89,7 @@ struct Discovery: Sendable, Encodable {
   /// As JSON with its final line feed.
   var jsonText: String {
     get throws {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-      encoder.keyEncodingStrategy = .convertToSnakeCase
-      return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+      try JSONText.encode(self) + "\n"
     }
   }
 

@@ -26,6 +26,7 @@ enum Failure {
     case let error as StatusClientError: exit(.peerUnavailable, "\(error)")
     case let error as StatusServerError: exit(error.mayPass ? .temporary : .config, "\(error)")
     case let error as StatusJSONError: exit(.badData, "\(error)")
+    case let error as NotConfirmed: exit(.refused, "\(error)")
     case let error as IOError: exit(.inputOutput, "\(error)")
     default: exit(.failed, "\(error)")
     }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ReplIO
 import ReplModel
 import ReplPass
@@ -31,10 +30,7 @@ struct ForgetCommand: AsyncParsableCommand {
       let name = SafeText.printable(board[victim.vm]?.name ?? victim.name)
       Terminal.say("\(name) (\(victim.vm)): \(victim.cause)\n")
       Terminal.say("the sender forgets it: it leaves the status and raises no alarm any more\n")
-      if !yes {
-        Terminal.say("Type yes to go on: ")
-        guard readLine() == "yes" else { throw Failure.exit(.refused, "not confirmed: nothing was changed") }
-      }
+      try Confirmation.ask(yes, "nothing was changed")
       try store.forget(victim.vm)
       try HintShelf(state: state.directory).forget(victim.vm)
       try board.remove(victim.vm)
