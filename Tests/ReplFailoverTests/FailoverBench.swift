@@ -45,7 +45,7 @@ final class FailoverBench {
       root: root, state: state, receiver: ReceiverID(high: 1, low: 1), time: ManualTime(),
       files: RefusingFiles(isOn: refusesStart), freeSpaceFloorBytes: 0,
       options: StoreOptions(devices: devices),
-      retention: { _, _ in
+      retention: { _ in
         RetentionPolicy(last: 100, hourly: 0, daily: 0, weekly: 0, floorSeconds: 0)
       })
     try store.rememberKey(key)

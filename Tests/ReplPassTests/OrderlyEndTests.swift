@@ -106,7 +106,7 @@ import Testing
     defer { source.conversation.connection.close() }
     let page = PageMaker.random(byteCount: 4096, seed: 3)
     _ = try source.sendPage(page, announced: page)
-    source.conversation.connection.startHeartbeats(everySeconds: 0.2)
+    try source.conversation.connection.startHeartbeats(everySeconds: 0.2)
     let ack = try source.conversation.expect(Ack.self, seconds: 10)
     // Hello, key, offer, file, batch.
     #expect(ack.sequence == 4)

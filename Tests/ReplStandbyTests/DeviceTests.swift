@@ -125,7 +125,7 @@ import Testing
       root: machine.disk("store"), state: machine.disk("state"), receiver: Bench.receiver,
       time: ManualTime(), files: PlainFiles(), freeSpaceFloorBytes: 0,
       options: StoreOptions(devices: Places.devices(of: machine)),
-      retention: { _, _ in PointBench.everything })
+      retention: { _ in PointBench.everything })
     let standby = try Bench.standby(in: store)
     let senders = GrowthSweepTests.senders
     for (index, sender) in senders.enumerated() { try sender.replicate(index + 1, to: standby) }

@@ -28,7 +28,8 @@ import Testing
 
   private func standby(on machine: SimulatedMachine, bad: ByteRange) throws -> Standby {
     let store = try StandbyStore(
-      root: BadDirectory(machine.disk("store"), BadRange(bad), suffix: ".journal"), state: machine.disk("state"),
+      root: BadDirectory(machine.disk("store"), BadRange(bad), suffix: ".journal"),
+      state: machine.disk("state"),
       receiver: Bench.receiver, time: ManualTime(), files: PlainFiles(), freeSpaceFloorBytes: 0)
     return try Bench.standby(in: store)
   }
