@@ -6,7 +6,7 @@ import Testing
 @testable import ReplSource
 
 /// Undoing what a crash left, while passes run.
-@Suite("The sweep of the start") struct FreezeSweepTests {
+@Suite("The sweep of the start") struct FreezeCleaningTests {
   private let waitForGate = "while [ ! -e \"$3\"/state/gate ]; do sleep 0.02; done; "
 
   private func eventually(_ what: String, _ condition: () -> Bool) async throws {
