@@ -53,10 +53,23 @@ public struct StorageProbe {
     }
   }
 
+  /// Another probe may be removing the same folder at this moment.
   private static func remove(_ name: String, in directory: PosixDirectory) throws(IOError) {
-    let folder = try directory.openDirectory(name)
-    for file in try folder.entryNames() { try folder.removeFile(file) }
-    try directory.removeDirectory(name)
+    try unlessGone(name, directory) { () throws(IOError) in
+      let folder = try directory.openDirectory(name)
+      for file in try folder.entryNames() {
+        try unlessGone(file, folder) { () throws(IOError) in try folder.removeFile(file) }
+      }
+      try directory.removeDirectory(name)
+    }
+  }
+
+  private static func unlessGone(
+    _ name: String, _ directory: any StorageDirectory, _ body: () throws(IOError) -> Void
+  ) throws(IOError) {
+    do throws(IOError) { try body() } catch {
+      if try directory.contains(name) { throw error }
+    }
   }
 
   private init(folder: PosixDirectory) {
