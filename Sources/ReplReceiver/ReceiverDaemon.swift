@@ -42,12 +42,12 @@ struct ReceiverDaemon {
     services.append(
       ShutdownService { [listener, service = runtime.service] in
         service.stop()
-        // A little longer than a session has for telling its sender. Without a thread for it the limit of the
-        // shutdown ends what runs.
-        let thread = try? NamedThread.tryStart("listener-stop") {
-          listener.stop(withinSeconds: 3, graceSeconds: 1.2)
+        // A little longer than a session has for telling its sender.
+        let stop: @Sendable () -> Void = { listener.stop(withinSeconds: 3, graceSeconds: 1.2) }
+        do throws(IOError) { try NamedThread.tryStart("listener-stop", stop).detach() } catch {
+          // Nothing else runs at the end that the wait could hold up.
+          stop()
         }
-        thread?.detach()
       })
     let group = ServiceGroup(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: runtime.logger)
