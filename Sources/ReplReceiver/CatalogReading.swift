@@ -5,7 +5,8 @@ import ReplModel
 /// Reads all catalogs for the status, once at a time whoever asks, and never makes anybody wait for storage
 /// that does not answer.
 final class CatalogReading: Sendable {
-  /// Whoever asks gives up after two seconds; a look at 1,000 standbys takes a tenth of one.
+  /// Less than `ServiceLimits.statusDeadlineSeconds`, after which a client gives up; a look at 1,000 standbys
+  /// takes a tenth of one.
   private static let patienceSeconds = 1.0
 
   private struct State {

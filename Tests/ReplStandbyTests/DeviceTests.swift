@@ -148,15 +148,21 @@ import Testing
     #expect(try refusal(machine, CrashSweepTests.senders[1]).contains("disk remove"))
   }
 
-  @Test("a removed disk leaves its device as it is, and free for others after a claim")
-  func removed() throws {
-    let machine = try machine(filled: 0)
+  /// A standby whose second disk has left the VM, and is in no point.
+  private func detached(on machine: SimulatedMachine) throws -> Standby {
     let standby = try Bench.standby(in: Places.devices.store(on: machine))
     try CrashSweepTests.senders[0].replicate(1, to: standby)
     try standby.update { catalog in
       catalog.disks[1].state = .detached
       catalog.kept = []
     }
+    return standby
+  }
+
+  @Test("a removed disk leaves its device as it is, and free for others after a claim")
+  func removed() throws {
+    let machine = try machine(filled: 0)
+    let standby = try detached(on: machine)
     let before = try Bench.bytes(of: machine.disk("devices").openFile("web01-1", .read))
     try standby.removeDisk(Bench.diskIDs[1])
     #expect(try Bench.bytes(of: machine.disk("devices").openFile("web01-1", .read)) == before)
@@ -186,12 +192,7 @@ import Testing
     "a removal that is cut off before its device is free can be done again: the catalog's entry goes last")
   func entryGoesLast() throws {
     let machine = try machine(filled: 0)
-    let standby = try Bench.standby(in: Places.devices.store(on: machine))
-    try CrashSweepTests.senders[0].replicate(1, to: standby)
-    try standby.update { catalog in
-      catalog.disks[1].state = .detached
-      catalog.kept = []
-    }
+    let standby = try detached(on: machine)
     let moments = Mutex<[Moment]>([])
     machine.watch { moment in moments.withLock { $0.append(moment) } }
     try standby.removeDisk(Bench.diskIDs[1])
